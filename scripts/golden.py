@@ -1,0 +1,287 @@
+#!/usr/bin/env python3
+"""Writes the golden files of `tests/golden`: the models once more, in PyTorch, from the papers' equations alone.
+
+    python scripts/golden.py --out tests/golden        needs torch (CPU) and numpy; takes about half a minute
+
+A case holds weights, inputs, logits, loss (mean logloss), the gradient of that loss by every weight, and ten optimizer
+steps; `golden_models.py` has the equations and the optimizers' rules. Weights are exact `f32` numbers; everything
+computed from them is computed in `f64`. The same case is computed in `f32` as well and must agree (`float32_error`
+keeps by how much); a draw is thrown away where it doesn't, where a ReLU's input lies within 1e-4 of zero in any step,
+or where a layer's ReLUs are nearly all on or all off.
+"""
+import argparse
+import itertools
+import json
+import os
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from golden_models import MODELS, check_formulas, check_optimizers, make_sparse, recorder, table_optimizer
+
+SEED = 2019
+BATCH = 6
+STEPS = 10
+DENSE_RATE = 1e-2
+TABLE_RATES = {"adagrad": 0.05, "adam": 0.01, "dense-adam": 0.01, "sgd": 0.1, "ftrl": 0.1}
+MARGIN = 1e-4  # no ReLU's input is nearer to zero, in any of the ten steps
+FLOAT32_ERROR = 2e-5  # what f32 may differ from f64, relative to max(1, |value|)
+
+
+# ---- one case
+
+
+class Run:
+    """A case's weights in one precision, its logits, gradients and steps."""
+
+    def __init__(self, case, draw, dtype):
+        self.case, self.dtype = case, dtype
+        leaf = lambda array: torch.tensor(array, dtype=dtype, requires_grad=True)
+        self.tables = {name: leaf(draw[name]) for name in ("vectors", "linear") if draw[name] is not None}
+        self.weights = {name: leaf(array) for name, array in draw["weights"].items()}
+        self.relu_inputs = []
+
+    def forward(self, batch):
+        ids = torch.tensor(batch["ids"])
+        x, w = (self.tables[name][ids] if name in self.tables else None for name in ("vectors", "linear"))
+        if batch["values"] is not None:
+            values = torch.tensor(batch["values"], dtype=self.dtype)
+            x, w = None if x is None else x * values[:, :, None], None if w is None else w * values
+        self.relu_inputs.append([])
+        relu = recorder(self.relu_inputs[-1])
+        logits = MODELS[self.case["model"]](self.case["config"], self.weights, x, w, relu)
+        labels = torch.tensor(batch["labels"], dtype=self.dtype)
+        return logits, functional.binary_cross_entropy_with_logits(logits, labels)
+
+    def compute(self, batches):
+        parameters = self.tables | self.weights
+        logits, loss = self.forward(batches[0])
+        gradients = dict(zip(parameters, torch.autograd.grad(loss, parameters.values())))
+        result = {"logits": logits, "loss": loss, "gradients": gradients, "losses": []}
+        name, l2 = self.case["table_optimizer"], self.case["table_l2"]
+        optimizers = [table_optimizer(name, table, TABLE_RATES[name], l2) for table in self.tables.values()]
+        optimizers.append(torch.optim.Adam(self.weights.values(), lr=DENSE_RATE, eps=1e-8))
+        for step in range(STEPS):
+            batch = batches[step % len(batches)]
+            _, loss = self.forward(batch)
+            for parameter, gradient in zip(parameters.values(), torch.autograd.grad(loss, parameters.values())):
+                parameter.grad = gradient
+            result["losses"].append(loss.detach())
+            if name != "dense-adam":
+                for table in self.tables.values():
+                    make_sparse(table, torch.tensor(batch["ids"]), l2)
+            for optimizer in optimizers:
+                optimizer.step()
+        result["final"] = {name: parameter.detach() for name, parameter in parameters.items()}
+        return result
+
+
+def weight_shapes(model, config, fields, dim):
+    """name -> (shape, standard deviation)"""
+    shapes = {}
+    if model == "secn":
+        layers = config["layers"]
+        inner = (layers, fields, fields) if config["weights"] == "shared" else (layers, dim, fields, fields)
+        shapes["cross"] = (inner, fields**-0.5)
+        if config["residual"] != "identity":
+            shapes["residual"] = (inner, fields**-0.5)
+        shapes["bias"] = ((layers, fields), 0.3)
+        pooled = dim
+        if "attention" in config:
+            pooled = config["attention"]["heads"] * config["attention"]["dim"]
+            for name in ("query", "key", "value", "residual"):
+                shapes[f"attention.{name}"] = ((dim, pooled), dim**-0.5)
+        shapes["head.weight"] = ((pooled,), 0.5)
+        shapes["head.bias"] = ((1,), 0.3)
+    else:
+        shapes["bias"] = ((1,), 0.3)
+    width = fields * dim
+    for layer, units in enumerate(config.get("mlp", [])):
+        shapes[f"mlp.{layer}.weight"] = ((width, units), width**-0.5)
+        shapes[f"mlp.{layer}.bias"] = ((units,), 0.3)
+        width = units
+    if "mlp" in config:
+        shapes["mlp.output.weight"] = ((width, 1), width**-0.5)
+        shapes["mlp.output.bias"] = ((1,), 0.3)
+    return shapes
+
+
+def draw_case(case, random):
+    fields, dim = case["fields"], case["dim"]
+    field_rows = random.integers(4, 8, fields)
+    starts = np.cumsum(field_rows) - field_rows
+    rows = int(field_rows.sum())
+    normal = lambda shape, deviation: (random.standard_normal(shape) * deviation).astype(np.float32)
+    batches = []
+    for _ in range(3):
+        ids = starts + (random.random((BATCH, fields)) * field_rows).astype(np.int64)
+        values = None
+        if case["values"]:  # every second field is numeric, the others are categories with x = 1
+            values = np.where(np.arange(fields) % 2 == 0, normal((BATCH, fields), 1.0), np.float32(1))
+        batches.append({"ids": ids, "values": values, "labels": random.integers(0, 2, BATCH)})
+    shapes = weight_shapes(case["model"], case["config"], fields, dim)
+    has_linear = case["config"].get("linear", True)
+    return {
+        "field_rows": field_rows,
+        "batches": batches,
+        "vectors": None if case["model"] == "lr" else normal((rows, dim), 0.5),
+        "linear": normal(rows, 0.3) if has_linear else None,
+        "weights": {name: normal(shape, deviation) for name, (shape, deviation) in shapes.items()},
+    }
+
+
+def is_lively(draw, run, result):
+    """Repeats and untouched rows, both labels, no saturated row, ReLUs partly on and never near zero."""
+    for batch in draw["batches"]:
+        repeated = all(len(set(column)) < BATCH for column in batch["ids"].T)
+        if not repeated or not 1 < batch["labels"].sum() < BATCH - 1:
+            return False
+    if len(set(np.concatenate([b["ids"].ravel() for b in draw["batches"]]))) == draw["field_rows"].sum():
+        return False
+    active = [(inputs > 0).double().mean().item() for inputs in run.relu_inputs[0]]
+    nearest = min((inputs.abs().min().item() for inputs in sum(run.relu_inputs, [])), default=1.0)
+    return all(0.15 < share < 0.85 for share in active) and nearest > MARGIN and result["logits"].abs().max() < 5
+
+
+def float32_error(exact, rounded):
+    """The largest |f32 - f64| / max(1, |f64|) of each part."""
+    parts = lambda result: {
+        "logits": [result["logits"]],
+        "gradients": result["gradients"].values(),
+        "losses": result["losses"],
+        "final": result["final"].values(),
+    }
+    error = lambda a, b: ((b - a).abs() / a.abs().clamp(min=1)).max().item()
+    return {name: max(map(error, tensors, parts(rounded)[name])) for name, tensors in parts(exact).items()}
+
+
+def numbers(values):
+    """Nested lists with 9 significant digits, which every f32 survives."""
+    if values is None:
+        return None
+    if isinstance(values, torch.Tensor):
+        values = values.detach().numpy()
+    if np.issubdtype(values.dtype, np.integer):
+        return values.tolist()
+    exact = values.astype(np.float64)
+    return np.array([float(f"{v:.9g}") for v in exact.ravel()]).reshape(exact.shape).tolist()
+
+
+def flat(weights):
+    return {name: numbers(weight.reshape(-1)) for name, weight in weights.items()}
+
+
+def make_case(name, case, seed):
+    for attempt in range(100_000):
+        random = np.random.default_rng([seed, *name.encode(), attempt])
+        draw = draw_case(case, random)
+        run = Run(case, draw, torch.float64)
+        exact = run.compute(draw["batches"])
+        if not is_lively(draw, run, exact):
+            continue
+        errors = float32_error(exact, Run(case, draw, torch.float32).compute(draw["batches"]))
+        if max(errors.values()) < FLOAT32_ERROR:
+            return as_json(case, seed, draw, exact, errors)
+    raise SystemExit(f"{name}: no draw was lively enough")
+
+
+def as_json(case, seed, draw, exact, errors):
+    batches = [{key: numbers(batch[key]) for key in ("ids", "values", "labels")} for batch in draw["batches"]]
+    gradients, final = exact["gradients"], exact["final"]
+    is_weight = lambda tensors: {name: tensors[name] for name in draw["weights"]}
+    return {
+        "model": case["model"],
+        "config": case["config"],
+        "torch": torch.__version__,
+        "seed": seed,
+        "fields": case["fields"],
+        "dim": case["dim"],
+        "field_rows": numbers(draw["field_rows"]),
+        **batches[0],
+        "vectors": numbers(draw["vectors"]),
+        "linear": numbers(draw["linear"]),
+        "weights": {n: {"shape": list(w.shape), "data": numbers(w.reshape(-1))} for n, w in draw["weights"].items()},
+        "logits": numbers(exact["logits"]),
+        "loss": float(f"{exact['loss'].item():.9g}"),
+        "gradients": {
+            "vectors": numbers(gradients.get("vectors")),
+            "linear": numbers(gradients.get("linear")),
+            **flat(is_weight(gradients)),
+        },
+        "steps": {
+            "table_optimizer": case["table_optimizer"],
+            "table_learning_rate": TABLE_RATES[case["table_optimizer"]],
+            "table_l2": case["table_l2"],
+            "dense_optimizer": "adam",
+            "dense_learning_rate": DENSE_RATE,
+            "batches": batches,
+            "losses": numbers(torch.stack(exact["losses"])),
+            "final_vectors": numbers(final.get("vectors")),
+            "final_linear": numbers(final.get("linear")),
+            "final_weights": flat(is_weight(final)),
+        },
+        "float32_error": {part: float(f"{error:.2g}") for part, error in errors.items()},
+    }
+
+
+# ---- the list of cases
+
+
+def cases():
+    optimizers = itertools.cycle(itertools.product((0.0, 0.01), ("adagrad", "adam", "sgd", "ftrl", "dense-adam")))
+
+    def case(model, config, values=False, fields=5, dim=4, optimizer=None):
+        l2, name = optimizer or next(optimizers)
+        return {"model": model, "config": config, "values": values, "fields": fields, "dim": dim,
+                "table_optimizer": name, "table_l2": l2}  # fmt: skip
+
+    def secn_config(**changes):
+        paper = {"layers": 3, "weights": "shared", "product": "square", "residual": "weighted", "activation": "relu"}
+        return {**paper, "linear": False, **changes}
+
+    attention = {"heads": 2, "dim": 3}
+    for optimizer, l2 in itertools.product(("dense-adam", "adagrad", "adam"), (0.0, 0.01)):
+        suffix = ("" if optimizer == "dense-adam" else f"-{optimizer}") + ("-l2" if l2 else "")
+        yield f"secn-paper{suffix}", case("secn", secn_config(), optimizer=(l2, optimizer))
+    residuals, activations = ("weighted", "identity", "both"), ("relu", "gate-relu", "none")
+    forms = itertools.product(("square", "gate", "base"), residuals, activations)
+    for product, residual, activation in itertools.islice(forms, 1, None):  # the first is the paper's
+        config = secn_config(product=product, residual=residual, activation=activation)
+        yield f"secn-{product}-{residual}-{activation}", case("secn", config)
+    for product in ("square", "gate"):
+        config = secn_config(weights="per-dimension", product=product)
+        yield f"secn-per-dimension-{product}", case("secn", config)
+    yield "secn-one-layer", case("secn", secn_config(layers=1))
+    yield "secn-seven-fields", case("secn", secn_config(), fields=7, dim=3)
+    yield "secn-values", case("secn", secn_config(linear=True), values=True)
+    yield "secn-linear", case("secn", secn_config(linear=True))
+    yield "secn-attention", case("secn", secn_config(attention=attention))
+    yield "secn-mlp", case("secn", secn_config(mlp=[8, 6]))
+    everything = {"weights": "per-dimension", "product": "gate", "residual": "both", "activation": "gate-relu"}
+    config = secn_config(**everything, linear=True, attention=attention, mlp=[8, 6])
+    yield "secn-everything", case("secn", config)
+    for model, config in (("lr", {}), ("fm", {}), ("deepfm", {"mlp": [8, 6]})):
+        yield model, case(model, config)
+        yield f"{model}-values", case(model, config, values=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", default="tests/golden")
+    parser.add_argument("--seed", type=int, default=SEED)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.sparse.check_sparse_tensor_invariants.enable()
+    check_formulas()
+    check_optimizers()
+    os.makedirs(arguments.out, exist_ok=True)
+    for name, case in cases():
+        text = json.dumps(make_case(name, case, arguments.seed), separators=(",", ":"))
+        with open(os.path.join(arguments.out, f"{name}.json"), "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        print(f"{name}: {case['table_optimizer']}, l2 {case['table_l2']}, {len(text) / 1000:.1f} kB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

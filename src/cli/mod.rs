@@ -1,0 +1,100 @@
+//! The command line: flags, printing, exit codes. One file a command.
+
+mod completions;
+mod eval;
+mod failure;
+mod formats;
+mod models;
+mod predict;
+mod prepare;
+mod run_folder;
+mod terminal;
+mod train;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use self::failure::Failure;
+use crate::device::DeviceName;
+
+/// Trains, evaluates and applies click-through-rate models, from raw files to probabilities.
+#[derive(Parser)]
+#[command(name = "secn", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a model and leave a run folder.
+    Train(train::TrainArgs),
+    /// Evaluate a run on its own test rows or on other files.
+    Eval(eval::EvalArgs),
+    /// Write a probability for every row; no label needed.
+    Predict(predict::PredictArgs),
+    /// Build vocabulary and cache only.
+    Prepare(prepare::PrepareArgs),
+    /// List all models.
+    Models(models::ModelsArgs),
+    /// List all formats of data.
+    Formats(formats::FormatsArgs),
+    /// Print a completion script for a shell.
+    Completions(completions::CompletionsArgs),
+}
+
+/// Which config, and what to change in it.
+#[derive(Args)]
+struct ConfigArgs {
+    /// The experiment's TOML file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Change a key, for example `training.epochs=2`; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// Where to compute.
+#[derive(Args)]
+struct MachineArgs {
+    /// `auto`, `cpu`, `ndarray`, `wgpu`, `wgpu:N`, `vulkan` or `cuda:N`.
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<DeviceName>,
+    /// Threads for data and kernels; all cores by default. Results don't depend on it.
+    #[arg(long, value_name = "N")]
+    threads: Option<std::num::NonZeroUsize>,
+}
+
+impl MachineArgs {
+    /// Sets the number of threads for the whole process.
+    fn start_threads(&self) -> anyhow::Result<()> {
+        if let Some(threads) = self.threads {
+            rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    failure::hide_panics();
+    let outcome = match Cli::parse().command {
+        Command::Train(args) => train::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Prepare(args) => prepare::run(&args),
+        Command::Models(args) => models::run(&args),
+        Command::Formats(args) => formats::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    };
+    match outcome.map_err(Failure::from) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// The command line's definition, for completions.
+fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}

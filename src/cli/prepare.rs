@@ -1,0 +1,107 @@
+//! `secn prepare`: vocabulary and cache only, and the way in which `train` shows the same work.
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    ConfigArgs,
+    terminal::{Terminal, print},
+};
+use crate::{
+    config::Config,
+    features::{PrepareEvent, Prepared, prepare},
+    metrics::RowCounts,
+};
+
+#[derive(Args)]
+pub(super) struct PrepareArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Threads; all cores by default.
+    #[arg(long, value_name = "N")]
+    threads: Option<std::num::NonZeroUsize>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
+    if let Some(threads) = args.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
+    }
+    let config = Config::load(&args.config.config, &args.config.set)?;
+    let mut terminal = Terminal::new();
+    let prepared = prepare_data(&config, &mut terminal)?;
+    if args.json {
+        let rows = row_counts(&prepared);
+        let summary = &prepared.summary;
+        return print(&serde_json::to_string(&json!({
+            "fields": prepared.schema.len(),
+            "vocabulary": prepared.vocabulary.table_rows(),
+            "rows": rows,
+            "prepare": {
+                "seconds": summary.seconds,
+                "rows_per_second": summary.rows_per_second,
+                "cached": summary.cached,
+            },
+            "skipped_rows": summary.skipped_rows,
+            "cache_bytes": summary.cache_bytes,
+        }))?);
+    }
+    Ok(())
+}
+
+/// Raw files → vocabulary and cache, with its progress shown.
+pub(super) fn prepare_data(config: &Config, terminal: &mut Terminal) -> anyhow::Result<Prepared> {
+    let mut observe = |event: PrepareEvent| show(terminal, event);
+    let prepared = prepare(&config.data, &config.features, config.training.seed, &mut observe);
+    terminal.clear();
+    let prepared = prepared.context("cannot prepare the data")?;
+    for line in summary(config, &prepared) {
+        terminal.say(&line);
+    }
+    Ok(prepared)
+}
+
+/// The parts' rows.
+pub(super) fn row_counts(prepared: &Prepared) -> RowCounts {
+    RowCounts {
+        train: prepared.train.rows() as u64,
+        validation: prepared.validation.as_ref().map_or(0, |part| part.rows() as u64),
+        test: prepared.test.as_ref().map_or(0, |part| part.rows() as u64),
+    }
+}
+
+fn show(terminal: &mut Terminal, event: PrepareEvent) {
+    match event {
+        PrepareEvent::Rebuilding { reason } => terminal.say(&format!("rebuilding the cache: {reason}")),
+        PrepareEvent::Progress { pass, bytes, total_bytes, .. } => terminal.preparing(&pass.to_string(), bytes, total_bytes),
+    }
+}
+
+fn summary(config: &Config, prepared: &Prepared) -> Vec<String> {
+    const MIB: f64 = (1 << 20) as f64;
+    let rows = row_counts(prepared);
+    let vocabulary = prepared.vocabulary.table_rows();
+    let table = vocabulary * (config.embedding.dim.get() + 1) * (1 + config.embedding.optimizer.moments()) * 4;
+    let summary = &prepared.summary;
+    let speed = if summary.cached {
+        "from the cache".to_owned()
+    } else {
+        format!("in {:.1} s, {:.0} rows/s", summary.seconds, summary.rows_per_second)
+    };
+    let mut lines = vec![
+        format!("rows: {} train, {} validation, {} test ({speed})", rows.train, rows.validation, rows.test),
+        format!(
+            "vocabulary: {vocabulary} ids in {} fields; table with its moments {:.1} MiB, cache {:.1} MiB",
+            prepared.schema.len(),
+            table as f64 / MIB,
+            summary.cache_bytes as f64 / MIB,
+        ),
+    ];
+    if summary.skipped_rows > 0 {
+        lines.push(format!("warning: {} bad rows were left out", summary.skipped_rows));
+    }
+    lines
+}

@@ -1,0 +1,208 @@
+//! The run folder: what a training leaves, and all that evaluation, prediction and resuming need.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use burn::tensor::Device;
+
+use super::failure::UsageError;
+use crate::{
+    config::Config,
+    embedding::{Embedding, Shape},
+    features::Vocabulary,
+    models::{Model, Parameters},
+    schema::Schema,
+    training::load_best,
+};
+
+/// The paths inside of a run folder.
+pub(super) struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// The folder of a new run, or of one to go on with.
+    ///
+    /// Without `--run` it is `runs/NAME` for the config file `NAME.toml`, or `runs/NAME-2` and so on.
+    pub(super) fn prepare(given: Option<&Path>, config: &Path, resume: bool) -> anyhow::Result<Self> {
+        let path = given.map_or_else(|| free_folder(config, resume), Path::to_owned);
+        let folder = Self { path };
+        let used = folder.config().exists();
+        if used && !resume {
+            let path = folder.path.display();
+            let text = format!("{path}: a run is already here; add `--resume`, or name another folder with `--run`");
+            return Err(UsageError(text).into());
+        }
+        fs::create_dir_all(folder.checkpoints())
+            .with_context(|| format!("cannot make the run folder {}", folder.path.display()))?;
+        Ok(folder)
+    }
+
+    /// The run that `checkpoint` names, and the checkpoint: a run folder means its best one.
+    pub(super) fn open(checkpoint: &Path) -> anyhow::Result<(Self, PathBuf)> {
+        let folder = Self { path: checkpoint.to_owned() };
+        if folder.config().exists() {
+            let best = folder.checkpoints().join("best");
+            return Ok((folder, best));
+        }
+        // runs/NAME/checkpoints/best
+        let run = checkpoint.ancestors().nth(2).map(|path| Self { path: path.to_owned() });
+        run.filter(|run| run.config().exists())
+            .map(|run| (run, checkpoint.to_owned()))
+            .ok_or_else(|| {
+                let path = checkpoint.display();
+                anyhow!("{path}: expected a run folder or a checkpoint inside of one, found no `config.toml` there")
+            })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn config(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    pub(super) fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    pub(super) fn result(&self) -> PathBuf {
+        self.path.join("result.json")
+    }
+
+    fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    fn vocabulary(&self) -> PathBuf {
+        self.path.join("vocabulary.arrow")
+    }
+
+    fn schema(&self) -> PathBuf {
+        self.path.join("schema.json")
+    }
+
+    /// Opens the log at its end.
+    pub(super) fn log(&self) -> anyhow::Result<File> {
+        let path = self.path.join("secn.log");
+        let opened = OpenOptions::new().create(true).append(true).open(&path);
+        opened.with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Writes what makes the folder self-sufficient; the config last, since it marks a run.
+    pub(super) fn save(&self, config: &Config, schema: &Schema, vocabulary: &Vocabulary) -> anyhow::Result<()> {
+        vocabulary.save(&self.vocabulary())?;
+        write(&self.schema(), &serde_json::to_vec_pretty(schema)?)?;
+        write(&self.config(), config.to_toml().as_bytes())
+    }
+
+    /// A run that is gone on with keeps its config; only what doesn't change the bits of a step may differ.
+    pub(super) fn check_config(&self, config: &Config) -> anyhow::Result<()> {
+        let kept = Config::load(&self.config(), &[])?;
+        let mut comparable = config.clone();
+        comparable.training.epochs = kept.training.epochs;
+        comparable.training.device = kept.training.device;
+        comparable.training.checkpoint_minutes = kept.training.checkpoint_minutes;
+        comparable.data.cache.clone_from(&kept.data.cache);
+        let (found, expected) = (comparable.to_toml(), kept.to_toml());
+        let Some((found, expected)) = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected)
+        else {
+            return Ok(());
+        };
+        let path = self.config();
+        let text = format!("`--resume`: {} has `{expected}`, found `{found}` now", path.display());
+        Err(UsageError(text).into())
+    }
+
+    /// Keeps the first `lines` evaluations, those that the checkpoint knows of.
+    pub(super) fn cut_metrics(&self, lines: u64) -> anyhow::Result<()> {
+        let path = self.metrics();
+        if !path.exists() {
+            return Ok(());
+        }
+        let lines = usize::try_from(lines)?;
+        let kept: String = fs::read_to_string(&path)?.split_inclusive('\n').take(lines).collect();
+        write(&path, kept.as_bytes())
+    }
+
+    /// Adds an evaluation.
+    pub(super) fn add_metrics(&self, line: &str) -> std::io::Result<()> {
+        let mut file = OpenOptions::new().create(true).append(true).open(self.metrics())?;
+        writeln!(file, "{line}")
+    }
+}
+
+fn free_folder(config: &Path, resume: bool) -> PathBuf {
+    let name = config.file_stem().map_or_else(|| "run".into(), |stem| stem.to_string_lossy().into_owned());
+    let numbered = |number: u32| {
+        Path::new("runs").join(if number == 1 { name.clone() } else { format!("{name}-{number}") })
+    };
+    let mut number = 1;
+    while numbered(number).join("config.toml").exists() {
+        number += 1;
+    }
+    // the newest one is gone on with
+    numbered(if resume { number.saturating_sub(1).max(1) } else { number })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let temporary = path.with_extension("new");
+    let written = File::create(&temporary)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, path));
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A trained model with all that turns raw rows into its input.
+pub(super) struct Loaded {
+    pub(super) folder: RunFolder,
+    pub(super) config: Config,
+    pub(super) schema: Schema,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) model: Model,
+    pub(super) embedding: Embedding,
+}
+
+impl Loaded {
+    /// Reads a run or a checkpoint onto `device`.
+    pub(super) fn open(checkpoint: &Path, device: &Device) -> anyhow::Result<Self> {
+        let context = || format!("cannot read the run {}", checkpoint.display());
+        let (folder, checkpoint) = RunFolder::open(checkpoint).with_context(context)?;
+        let config = Config::load(&folder.config(), &[]).with_context(context)?;
+        let vocabulary = Vocabulary::load(&folder.vocabulary()).with_context(context)?;
+        let schema_path = folder.schema();
+        let schema = fs::read(&schema_path).map_err(anyhow::Error::from);
+        let schema = schema.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+        let schema = schema.with_context(|| format!("damaged: {}", schema_path.display())).with_context(context)?;
+        let (model, mut embedding) = new_model(&config, &vocabulary, device);
+        let (model, _) = load_best(&checkpoint, model, &mut embedding).with_context(context)?;
+        Ok(Self { folder, config, schema, vocabulary, model, embedding })
+    }
+}
+
+impl Loaded {
+    /// Weights mean the same ids in `other` only if its vocabulary is the same.
+    pub(super) fn check_same_vocabulary(&self, other: &RunFolder) -> anyhow::Result<()> {
+        let [mine, theirs] = [self.folder.vocabulary(), other.vocabulary()];
+        if fs::read(&mine)? == fs::read(&theirs)? {
+            return Ok(());
+        }
+        let (mine, theirs) = (mine.display(), theirs.display());
+        Err(anyhow!("`--init-from` needs the same vocabulary: {theirs} differs from {mine}"))
+    }
+}
+
+/// A model and tables with new weights.
+pub(super) fn new_model(config: &Config, vocabulary: &Vocabulary, device: &Device) -> (Model, Embedding) {
+    let fields: Vec<_> = (0..vocabulary.fields()).map(|field| vocabulary.field_rows(field)).collect();
+    let seed = config.training.seed;
+    let embedding = Embedding::new(&config.embedding, config.model.needs(), &fields, seed);
+    let shape = Shape { fields: fields.len(), dim: config.embedding.dim.get() };
+    let model = config.model.init(shape, &Parameters::new(seed, device));
+    (model, embedding)
+}

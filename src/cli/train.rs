@@ -1,0 +1,195 @@
+//! `secn train`: the whole line, from raw files to a run that can be evaluated, resumed and believed.
+
+use std::{path::PathBuf, time::Instant};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{
+    ConfigArgs, MachineArgs,
+    prepare::{prepare_data, row_counts},
+    run_folder::{Loaded, RunFolder, new_model},
+    terminal::{Terminal, print},
+};
+use crate::{
+    config::Config,
+    features::Prepared,
+    metrics::{Metrics, PrepareRecord, RunRecord},
+    report,
+    training::{Event, Fit, Progress, Trainer, fit, load_best, load_last, score},
+};
+
+#[derive(Args)]
+pub(super) struct TrainArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// The run folder; by default `runs/NAME` for the config file `NAME.toml`.
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Go on from the run's last checkpoint.
+    #[arg(long, conflicts_with = "init_from")]
+    resume: bool,
+    /// Start from another run's weights.
+    #[arg(long, value_name = "RUN")]
+    init_from: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
+    let start = Instant::now();
+    args.machine.start_threads()?;
+    let mut config = Config::load(&args.config.config, &args.config.set)?;
+    config.training.device = args.machine.device.unwrap_or(config.training.device);
+    let (device_name, device) = config.training.device.open()?;
+    let folder = RunFolder::prepare(args.run.as_deref(), &args.config.config, args.resume)?;
+    let mut terminal = Terminal::new();
+    terminal.log_to(folder.log()?);
+
+    // bytes → rows → ids → batches
+    let prepared = prepare_data(&config, &mut terminal)?;
+    let progress = begin(args, &folder, &config, &prepared)?;
+    // batch → embedding → model → loss
+    let (model, embedding) = new_model(&config, &prepared.vocabulary, &device.clone().autodiff());
+    let trainer = Trainer::new(model, embedding, &config.training, device.autodiff());
+    let (mut trainer, progress) = restore(args, &folder, &mut terminal, trainer, progress)?;
+    let parameters = trainer.parameters();
+    terminal.say(&format!("{}: {parameters} parameters on {device_name}", config.model.name()));
+    let progress = train(&folder, &config, &prepared, &mut trainer, progress, &mut terminal)?;
+    // loss → metrics
+    let test = test_metrics(&folder, &prepared, &mut trainer, &mut terminal)?;
+    // metrics → report
+    let record = RunRecord {
+        run: folder.path().display().to_string(),
+        model: config.model.name().to_owned(),
+        device: device_name.to_string(),
+        parameters: parameters as u64,
+        fields: prepared.schema.len() as u64,
+        vocabulary: prepared.vocabulary.table_rows() as u64,
+        rows: row_counts(&prepared),
+        best_epoch: progress.has_best.then_some(progress.best_epoch),
+        epochs: progress.epochs,
+        test,
+        prepare: PrepareRecord {
+            seconds: prepared.summary.seconds,
+            rows_per_second: prepared.summary.rows_per_second,
+            cached: prepared.summary.cached,
+        },
+        peak_memory_bytes: peak_memory_bytes(),
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    report::write_result(&folder.result(), &record).context("cannot write the result")?;
+    print(&if args.json { report::to_json(&record) } else { report::summary(&record) })
+}
+
+/// A new run's files, or the check that a resumed run still is the same experiment.
+fn begin(
+    args: &TrainArgs,
+    folder: &RunFolder,
+    config: &Config,
+    prepared: &Prepared,
+) -> anyhow::Result<Option<Progress>> {
+    if args.resume && folder.config().exists() {
+        folder.check_config(config)?;
+        folder.save(config, &prepared.schema, &prepared.vocabulary)?;
+        return Ok(None);
+    }
+    folder.save(config, &prepared.schema, &prepared.vocabulary)?;
+    Ok(Some(Progress::default()))
+}
+
+/// The weights and the place to start from: new, of another run, or of the last checkpoint.
+fn restore(
+    args: &TrainArgs,
+    folder: &RunFolder,
+    terminal: &mut Terminal,
+    mut trainer: Trainer,
+    progress: Option<Progress>,
+) -> anyhow::Result<(Trainer, Progress)> {
+    if let Some(run) = &args.init_from {
+        let other = Loaded::open(run, trainer.device())?;
+        other.check_same_vocabulary(folder)?;
+        trainer.embedding.copy_weights(&other.embedding);
+        trainer.set_model(other.model);
+        terminal.say(&format!("starting from the weights of {}", run.display()));
+    }
+    if let Some(progress) = progress {
+        return Ok((trainer, progress));
+    }
+    let last = folder.checkpoints().join("last");
+    if !last.exists() && !last.with_extension("old").exists() {
+        terminal.say("no checkpoint yet: starting from the beginning");
+        folder.cut_metrics(0)?;
+        return Ok((trainer, Progress::default()));
+    }
+    let (trainer, progress) = load_last(&last, trainer).context("cannot resume")?;
+    folder.cut_metrics(progress.evaluations)?;
+    terminal.say(&format!("resuming at epoch {}, step {}", progress.epoch + 1, progress.step));
+    Ok((trainer, progress))
+}
+
+/// The loop, with its events shown and written down.
+fn train(
+    folder: &RunFolder,
+    config: &Config,
+    prepared: &Prepared,
+    trainer: &mut Trainer,
+    progress: Progress,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Progress> {
+    let checkpoints = folder.checkpoints();
+    let train_rows = prepared.train.rows() as u64;
+    let plan = Fit {
+        config: &config.training,
+        train: &prepared.train,
+        validation: prepared.validation.as_ref(),
+        shuffle_rows: config.features.shuffle_rows.get(),
+        checkpoints: &checkpoints,
+    };
+    let mut unwritten = None;
+    let mut observe = |event: Event| match event {
+        Event::Step(step) => terminal.step(&step, train_rows),
+        Event::Evaluated(record, evaluation) => {
+            unwritten = unwritten.take().or(folder.add_metrics(&report::to_json(record)).err());
+            for undefined in &evaluation.undefined {
+                terminal.say(&format!("warning: validation: {undefined}"));
+            }
+        }
+        Event::Epoch(record) => terminal.say(&report::epoch_line(record)),
+        Event::RateDropped(factor) => terminal.say(&format!("no gain: learning rates are now times {factor}")),
+        Event::Stopped(evaluations) => terminal.say(&format!("stopping early: no gain in {evaluations} evaluations")),
+    };
+    let fitted = fit(&plan, trainer, progress, &mut observe);
+    terminal.clear();
+    let progress = fitted.context("the training has stopped")?;
+    unwritten.map_or(Ok(progress), |error| Err(error).context("cannot write metrics.jsonl"))
+}
+
+/// Metrics of the best weights on the test part.
+fn test_metrics(
+    folder: &RunFolder,
+    prepared: &Prepared,
+    trainer: &mut Trainer,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Option<Metrics>> {
+    let Some(test) = &prepared.test else { return Ok(None) };
+    let best = folder.checkpoints().join("best");
+    let (model, _) = load_best(&best, trainer.model().clone(), &mut trainer.embedding)
+        .context("cannot read the best checkpoint")?;
+    let evaluation = score(&model, &trainer.embedding, test, trainer.device()).evaluate();
+    for undefined in &evaluation.undefined {
+        terminal.say(&format!("warning: test: {undefined}"));
+    }
+    Ok(Some(evaluation.metrics))
+}
+
+/// The most memory that this process held at a time; known on Linux alone.
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib * 1024)
+}

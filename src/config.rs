@@ -1,0 +1,162 @@
+//! The whole config: joins the rooms' own, reads the TOML file, applies `--set`, and keeps the resolved one.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use toml_edit::{DocumentMut, Item, Value};
+
+use crate::{
+    data::DataConfig, embedding::EmbeddingConfig, features::FeaturesConfig, models::ModelConfig,
+    training::TrainingConfig,
+};
+
+/// One experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub data: DataConfig,
+    #[serde(default)]
+    pub features: FeaturesConfig,
+    #[serde(default)]
+    pub embedding: EmbeddingConfig,
+    #[serde(default = "default_model")]
+    pub model: ModelConfig,
+    #[serde(default)]
+    pub training: TrainingConfig,
+}
+
+fn default_model() -> ModelConfig {
+    ModelConfig::by_name("secn").expect("secn is registered")
+}
+
+/// Why a config can't be used. All of them exit with code 2.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    #[error("{}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{}: {message}", path.display())]
+    Invalid { path: PathBuf, message: String },
+    #[error("`--set {argument}`: {reason}")]
+    Set { argument: String, reason: String },
+}
+
+impl ConfigError {
+    /// The nearest known key, where one was misspelled.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { .. } => None,
+            Self::Invalid { message, .. } => nearest(message).map(|known| format!("did you mean `{known}`?")),
+            Self::Set { .. } => Some("`--set training.epochs=2` sets the key `epochs` of the table `[training]`".into()),
+        }
+    }
+}
+
+impl Config {
+    /// Reads `path` and applies the `--set` arguments, each `KEY=VALUE` with a dotted key and a TOML value.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the line, what was expected and what was found.
+    pub fn load(path: &Path, sets: &[String]) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let invalid = |message: String| ConfigError::Invalid { path: path.to_owned(), message };
+        if sets.is_empty() {
+            return toml::from_str(&text).map_err(|error| invalid(error.to_string()));
+        }
+        let mut document: DocumentMut =
+            text.parse().map_err(|error: toml_edit::TomlError| invalid(error.to_string()))?;
+        for argument in sets {
+            set(&mut document, argument)?;
+        }
+        toml::from_str(&document.to_string()).map_err(|error| invalid(error.to_string()))
+    }
+
+    /// The resolved config, every key written out.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("a config can be written as TOML")
+    }
+}
+
+fn set(document: &mut DocumentMut, argument: &str) -> Result<(), ConfigError> {
+    let error = |reason: &str| ConfigError::Set { argument: argument.to_owned(), reason: reason.to_owned() };
+    let (key, text) = argument.split_once('=').ok_or_else(|| error("expected `KEY=VALUE`, found no `=`"))?;
+    // a bare word is a string
+    let value: Value = text.trim().parse().unwrap_or_else(|_| Value::from(text.trim()));
+    let mut parts: Vec<&str> = key.trim().split('.').collect();
+    let last = parts.pop().filter(|last| !last.is_empty()).ok_or_else(|| error("expected a key, found none"))?;
+    let mut table = document.as_item_mut();
+    for part in parts {
+        let entry = table
+            .as_table_like_mut()
+            .ok_or_else(|| error(&format!("expected a table before `.{part}`, found a value")))?
+            .entry(part);
+        table = entry.or_insert(Item::Table(toml_edit::Table::new()));
+    }
+    let table = table
+        .as_table_like_mut()
+        .ok_or_else(|| error(&format!("expected a table before `.{last}`, found a value")))?;
+    table.insert(last, Item::Value(value));
+    Ok(())
+}
+
+/// The known name nearest to the unknown one, read off serde's message.
+fn nearest(message: &str) -> Option<String> {
+    let (_, list) = message.split_once("unknown field ").or_else(|| message.split_once("unknown variant "))?;
+    let mut names = list.split('`').skip(1).step_by(2);
+    let found = names.next()?;
+    let distance = |known: &&str| strsim::damerau_levenshtein(found, known);
+    names.min_by_key(distance).map(ToOwned::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "[data]\nformat = \"criteo\"\ntrain = [\"a.txt\"]\n\n[model.secn]\nlayers = 2\n";
+
+    fn load(text: &str, sets: &[&str]) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        Config::load(&path, &sets)
+    }
+
+    #[test]
+    fn the_resolved_config_reads_back_as_itself() {
+        let config = load(TEXT, &[]).unwrap();
+        assert_eq!(load(&config.to_toml(), &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn set_takes_numbers_bare_words_and_inline_tables() {
+        let sets = [
+            "training.epochs=3",
+            "training.device=cpu",
+            "model.secn.attention={ heads = 2, dim = 8 }",
+            "training.schedule={ plateau = { factor = 0.5 } }",
+        ];
+        let config = load(TEXT, &sets).unwrap();
+        assert_eq!(config.training.epochs.get(), 3);
+        assert_eq!(config.training.device.to_string(), "cpu");
+        let ModelConfig::Secn(secn) = &config.model else { panic!("expected secn, found {:?}", config.model) };
+        assert_eq!((secn.layers.get(), secn.attention.unwrap().heads.get()), (2, 2));
+    }
+
+    #[test]
+    fn an_unknown_key_is_reported_with_its_line_and_the_nearest_known_one() {
+        let error = load(&TEXT.replace("layers", "layer"), &[]).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("line 6") && message.contains("unknown field `layer`"), "{message}");
+        assert_eq!(error.hint().unwrap(), "did you mean `layers`?");
+    }
+
+    #[test]
+    fn set_passes_the_same_checks() {
+        let error = load(TEXT, &["training.epoch=1"]).unwrap_err();
+        assert_eq!(error.hint().unwrap(), "did you mean `epochs`?");
+        assert!(load(TEXT, &["training.epochs"]).is_err());
+        assert!(load(TEXT, &["data.format.x=1"]).is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! What can be wrong with inputs, files and rows; each error carries its place and its values.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// Where a row stands; shown as `data/train.txt:10482`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub file: Arc<str>,
+    /// The line on which the record starts; the first is 1.
+    pub line: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.file, self.line)
+    }
+}
+
+/// An input that cannot be found or read, or a row that is not what the config says.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    #[error("{path}: expected a file, found nothing at this path")]
+    Missing { path: String },
+    #[error("`{pattern}`: expected at least one file, found none that matches")]
+    NoMatch { pattern: String },
+    #[error("`{pattern}`: expected a path or a glob, found a broken glob ({source})")]
+    Glob { pattern: String, source: glob::PatternError },
+    #[error("{path}: expected a file, found a folder")]
+    Folder { path: String },
+    #[error("{path}: expected a regular file, found a pipe or a device")]
+    NotRegular { path: String },
+    #[error("`-`: expected standard input at most once in a list, found it twice")]
+    StdinTwice,
+    #[error("expected at least one input, found an empty list")]
+    NoInput,
+    #[error("{file}: {source}")]
+    Io { file: Arc<str>, source: io::Error },
+    #[error("{file}: expected a complete {compression} stream, found its end cut off")]
+    Truncated { file: Arc<str>, compression: &'static str },
+    #[error("{file}: expected a sound {compression} stream, found damage ({source})")]
+    Damaged { file: Arc<str>, compression: &'static str, source: io::Error },
+    #[error("{file}: expected {expected}, found {found}")]
+    NotText { file: Arc<str>, expected: &'static str, found: String },
+    #[error("{file}: expected rows, found an empty file")]
+    Empty { file: Arc<str> },
+    #[error("{file}: expected rows, found only a header")]
+    OnlyHeader { file: Arc<str> },
+    #[error("{place}: expected a record of at most {limit_bytes} bytes, found a longer one")]
+    RecordTooLong { place: Place, limit_bytes: usize },
+    #[error("{place}: expected a closing quote, found the end of the file")]
+    OpenQuote { place: Place },
+    #[error("{place}: expected {expected}, found `{beginning}`")]
+    Separator { place: Place, expected: &'static str, beginning: String, seems: Option<char> },
+    #[error("{file}: expected a column `{column}`{key}, found {found}", key = in_brackets(*key))]
+    NoColumn { file: Arc<str>, column: String, key: Option<&'static str>, nearest: Option<String>, found: String },
+    #[error("{file}: expected one column `{column}`, found two of this name in the header")]
+    ColumnTwice { file: Arc<str>, column: String },
+    #[error("{file}: expected 40 cells a row with the label first, found 39, which has no label column")]
+    NoLabel { file: Arc<str> },
+    #[error("{place}: expected {expected} cells, found {found}")]
+    Cells { place: Place, expected: usize, found: usize },
+    #[error("{place}, field `{field}`: expected {expected}, found {found}")]
+    Label { place: Place, field: String, expected: &'static str, found: String },
+    #[error("{place}, field `{field}`: expected {expected}, found {found}")]
+    Number { place: Place, field: String, expected: &'static str, found: String },
+}
+
+impl DataError {
+    /// What to do about it, for the line that starts with `hint:`.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::NotRegular { .. } => "pipe the rows into the command and name the input `-`".into(),
+            Self::Folder { path } => format!("a glob names the files of a folder: `{}/*`", path.trim_end_matches('/')),
+            Self::Missing { .. } | Self::NoMatch { .. } => "paths are relative to the working directory".into(),
+            Self::Truncated { .. } | Self::Damaged { .. } => "fetch or make the file again".into(),
+            Self::NotText { .. } => "text, gzip and zstd are read; unpack or convert the file first".into(),
+            Self::RecordTooLong { .. } => "a line end or a closing quote may be missing".into(),
+            Self::OpenQuote { .. } => "a `\"` at the start of a cell opens a quoted cell; `data.format = \"tsv\"` takes \
+                 quotes literally"
+                .into(),
+            Self::Separator { seems, .. } => separator_hint((*seems)?),
+            Self::NoColumn { nearest, key, .. } => column_hint(nearest.as_deref()?, *key),
+            Self::NoLabel { .. } => "`predict` needs no label; training and evaluation do".into(),
+            Self::Label { place, found, .. } if place.line == 1 && found.eq_ignore_ascii_case("`label`") => {
+                "the first line looks like a header; `data.format = \"tsv\"` reads one".into()
+            }
+            Self::Label { .. } => "`data.positive` names the label value that counts as 1; `data.on_bad_row = \"skip\"` \
+                 drops such rows and counts them in the report"
+                .into(),
+            Self::Cells { .. } | Self::Number { .. } => {
+                "`data.on_bad_row = \"skip\"` drops such rows and counts them in the report".into()
+            }
+            _ => return None,
+        };
+        Some(text)
+    }
+}
+
+fn in_brackets(key: Option<&str>) -> String {
+    key.map(|key| format!(" (`{key}`)")).unwrap_or_default()
+}
+
+fn separator_hint(seems: char) -> String {
+    match seems {
+        '\t' => "the line seems to be separated by tabs; `data.format = \"tsv\"` reads such files".into(),
+        ',' => "the line seems to be separated by `,`; `data.format = \"csv\"` reads such files with a header".into(),
+        ' ' => "the line seems to be separated by spaces; convert the file to tabs or commas".into(),
+        other => format!("the line seems to be separated by `{other}`; convert the file to tabs or commas"),
+    }
+}
+
+fn column_hint(nearest: &str, key: Option<&str>) -> String {
+    match key {
+        Some(key) => format!("the nearest column is `{nearest}`; `{key}` names the one to use"),
+        None => format!("the nearest column is `{nearest}`"),
+    }
+}
+
+/// A cell or a line's beginning as errors show it: escaped, at most 60 characters.
+pub(super) fn excerpt(bytes: &[u8]) -> String {
+    const LIMIT: usize = 60;
+    // 4 bytes a character at most; cutting first keeps a 64 MiB line from being escaped as a whole
+    let window = &bytes[..bytes.len().min(4 * LIMIT + 4)];
+    let text = String::from_utf8_lossy(window);
+    let mut shown: String = text.chars().take(LIMIT).flat_map(char::escape_debug).collect();
+    if text.chars().count() > LIMIT {
+        shown.push('…');
+    }
+    shown.replace("\\'", "'").replace("\\\"", "\"")
+}
+
+/// A cell's content in an error: in backticks, or `an empty cell`.
+pub(super) fn shown_cell(cell: &[u8]) -> String {
+    if cell.is_empty() { "an empty cell".into() } else { format!("`{}`", excerpt(cell)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_escaped_and_short() {
+        assert_eq!(excerpt(b"a\tb \"c\" it's"), "a\\tb \"c\" it's");
+        assert_eq!(excerpt(&[b'x'; 500]).chars().count(), 61);
+        assert_eq!(excerpt(b"\xff"), "\u{fffd}");
+        assert_eq!(shown_cell(b""), "an empty cell");
+    }
+
+    #[test]
+    fn a_message_says_where_expected_and_found() {
+        let place = Place { file: "data/train.txt".into(), line: 10482 };
+        let error = DataError::Number { place, field: "I3".into(), expected: "a number", found: shown_cell(b"4e") };
+        assert_eq!(error.to_string(), "data/train.txt:10482, field `I3`: expected a number, found `4e`");
+        assert!(error.hint().unwrap().contains("on_bad_row"));
+    }
+}

@@ -1,0 +1,87 @@
+//! Bytes → rows: finds the input files, reads them in blocks of whole records and splits these into rows of cells.
+//!
+//! The line through this room: [`resolve`] turns paths and globs into [`Input`]s, [`schema`] reads the fields from the first
+//! one's head, a [`Reader`] cuts all of them into [`RawBlock`]s (in order, on one thread), and [`split`] turns a block into a
+//! [`RowBlock`] (pure, so on any thread). A format is one file and one line of the registry below.
+
+mod cells;
+mod config;
+mod criteo;
+mod delimited;
+mod error;
+mod input;
+mod layout;
+mod reader;
+mod records;
+mod rows;
+mod stdin;
+
+use serde::{Deserialize, Serialize};
+
+use crate::schema::FieldKind;
+
+pub use config::{ColumnRef, DataConfig, OnBadRow, SplitBy, Validation};
+pub use error::{DataError, Place};
+pub use input::{Input, resolve};
+pub use layout::{Wanted, schema};
+pub use reader::{RawBlock, Reader};
+pub use rows::{RowBlock, split};
+pub use stdin::spool_stdin;
+
+use layout::Head;
+use records::Records;
+
+/// Builds [`FormatName`] from the lines of the registry.
+macro_rules! registry {
+    ($($name:ident = $spelling:literal => $format:path;)*) => {
+        /// The name of a format, as `data.format` spells it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum FormatName {
+            $(#[serde(rename = $spelling)] $name,)*
+        }
+
+        impl FormatName {
+            /// All formats, in the registry's order.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The spelling in the config.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $spelling,)* }
+            }
+
+            const fn format(self) -> &'static Format {
+                match self { $(Self::$name => &$format,)* }
+            }
+        }
+    };
+}
+
+registry! {
+    Criteo = "criteo" => criteo::CRITEO;
+    Csv = "csv" => delimited::CSV;
+    Tsv = "tsv" => delimited::TSV;
+}
+
+impl FormatName {
+    /// One line for people: what such a file looks like.
+    pub const fn about(self) -> &'static str {
+        self.format().about
+    }
+}
+
+/// What the reader has to know about a format of text.
+struct Format {
+    about: &'static str,
+    /// Where records end.
+    records: Records,
+    /// The columns' names where no file has to be read for them, with the label at [`Format::label`].
+    fixed_names: Option<fn() -> Vec<String>>,
+    /// The columns that a file's first record tells of.
+    head: fn(record: &[u8], place: &Place) -> Result<Head, DataError>,
+    /// The label's column where `data.label` has no say.
+    label: Option<&'static str>,
+    /// A column's kind before the features have their say.
+    kind: fn(name: &str) -> FieldKind,
+    /// Adds the rows of a block's bytes; may rewrite them in place (quotes).
+    split: fn(bytes: &mut [u8], rows: &mut RowBlock) -> Result<(), DataError>,
+}

@@ -1,0 +1,153 @@
+//! The door between the table and autodiff: gathered rows as leaf tensors, their gradients summed over equal ids.
+
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use rayon::prelude::*;
+
+use super::Table;
+use crate::features::Batch;
+
+/// What a model sees of a batch.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    vectors: Option<Tensor<3>>,
+    linear: Option<Tensor<2>>,
+}
+
+impl Embedded {
+    /// Of given tensors, for tests and tools: vectors `[batch, fields, dim]`, first-order weights `[batch, fields]`.
+    pub fn new(vectors: Option<Tensor<3>>, linear: Option<Tensor<2>>) -> Self {
+        Self { vectors, linear }
+    }
+
+    /// # Shapes
+    /// - returns: `[batch, fields, dim]`, each feature's vector times its value
+    ///
+    /// # Panics
+    /// Where the model didn't say in `needs` that it reads vectors.
+    pub fn vectors(&self) -> Tensor<3> {
+        self.vectors.clone().expect("a model that reads vectors says so in `needs`")
+    }
+
+    /// `Σ_i w_i x_i`, the first-order term.
+    ///
+    /// # Shapes
+    /// - returns: `[batch]`
+    ///
+    /// # Panics
+    /// Where the model didn't say in `needs` that it reads first-order weights.
+    pub fn linear_sum(&self) -> Tensor<1> {
+        const FIELDS: usize = 1;
+        let linear = self.linear.clone().expect("a model that reads first-order weights says so in `needs`");
+        linear.sum_dim(FIELDS).squeeze_dim(FIELDS)
+    }
+}
+
+/// A batch's gathered rows as leaves of the graph.
+#[derive(Clone, Debug)]
+pub struct Leaves {
+    vectors: Option<Tensor<3>>,
+    linear: Option<Tensor<2>>,
+    values: Option<Tensor<2>>,
+}
+
+/// Gradients of a batch's distinct rows, summed over equal ids: `[unique, dim]` and `[unique]`.
+#[derive(Clone, Debug)]
+pub struct TableGradients {
+    pub vectors: Option<Vec<f32>>,
+    pub linear: Option<Vec<f32>>,
+}
+
+pub(super) fn gather(vectors: Option<&Table>, linear: Option<&Table>, batch: &Batch, device: &Device) -> Leaves {
+    let Batch { rows, fields, ref ids, ref values, .. } = *batch;
+    let leaf = |table: &Table| TensorData::new(table.gather(ids), [rows, fields, table.dim()]);
+    let values = values.as_ref().map(|values| {
+        Tensor::from_data(TensorData::new(values.clone(), [rows, fields]), device)
+    });
+    let tracked = device.is_autodiff();
+    Leaves {
+        vectors: vectors.map(|table| {
+            let tensor = Tensor::from_data(leaf(table), device);
+            if tracked { tensor.require_grad() } else { tensor }
+        }),
+        linear: linear.map(|table| {
+            let tensor = Tensor::from_data(TensorData::new(table.gather(ids), [rows, fields]), device);
+            if tracked { tensor.require_grad() } else { tensor }
+        }),
+        values,
+    }
+}
+
+impl Leaves {
+    /// The model's input.
+    pub fn embedded(&self) -> Embedded {
+        let Some(values) = &self.values else {
+            return Embedded { vectors: self.vectors.clone(), linear: self.linear.clone() };
+        };
+        let [batch, fields] = values.dims();
+        Embedded {
+            vectors: self.vectors.clone().map(|vectors| vectors * values.clone().reshape([batch, fields, 1])),
+            linear: self.linear.clone().map(|linear| linear * values.clone()),
+        }
+    }
+
+    /// Takes the leaves' gradients out of `gradients` and sums them over equal ids.
+    pub fn sum_gradients(self, gradients: &mut Gradients, batch: &Batch) -> TableGradients {
+        let vectors = self.vectors.and_then(|leaf| leaf.grad_remove(gradients)).map(Tensor::into_data);
+        let linear = self.linear.and_then(|leaf| leaf.grad_remove(gradients)).map(Tensor::into_data);
+        let sum = |data: TensorData| {
+            let gradient = data.as_slice::<f32>().expect("gradients are f32, as the leaves are");
+            sum_over_equal_ids(gradient, batch)
+        };
+        TableGradients { vectors: vectors.map(sum), linear: linear.map(sum) }
+    }
+}
+
+impl TableGradients {
+    /// The sum of all squares, in a fixed order.
+    pub fn squared_norm(&self) -> f64 {
+        let parts = [&self.vectors, &self.linear];
+        parts.into_iter().flatten().map(|part| squared_norm(part)).sum()
+    }
+
+    /// Multiplies every gradient by `factor`.
+    pub fn scale(&mut self, factor: f32) {
+        for part in [&mut self.vectors, &mut self.linear].into_iter().flatten() {
+            part.par_iter_mut().for_each(|gradient| *gradient *= factor);
+        }
+    }
+}
+
+fn squared_norm(values: &[f32]) -> f64 {
+    const NUMBERS_A_TASK: usize = 1 << 16;
+    let partial = |chunk: &[f32]| chunk.iter().map(|&value| f64::from(value * value)).sum::<f64>();
+    let partials: Vec<f64> = values.par_chunks(NUMBERS_A_TASK).map(partial).collect();
+    partials.iter().sum()
+}
+
+/// `[rows, fields, dim]` → `[unique, dim]`. Each sum runs in the order of the rows; threads share out the fields.
+fn sum_over_equal_ids(gradient: &[f32], batch: &Batch) -> Vec<f32> {
+    let Batch { rows, fields, ref unique_starts, ref inverse, .. } = *batch;
+    let dim = gradient.len() / (rows * fields).max(1);
+    let mut sums = vec![0.0; batch.unique.len() * dim];
+    let group = fields.div_ceil(rayon::current_num_threads()).max(1);
+    let mut groups = Vec::with_capacity(fields / group + 1);
+    let mut rest = sums.as_mut_slice();
+    for first in (0..fields).step_by(group) {
+        let last = (first + group).min(fields);
+        let (part, after) = rest.split_at_mut((unique_starts[last] - unique_starts[first]) * dim);
+        rest = after;
+        groups.push((first..last, unique_starts[first], part));
+    }
+    groups.into_par_iter().for_each(|(group, offset, sums)| {
+        for (gradients, positions) in gradient.chunks_exact(fields * dim).zip(inverse.chunks_exact(fields)) {
+            let gradients = gradients[group.start * dim..group.end * dim].chunks_exact(dim);
+            for (gradient, &position) in gradients.zip(&positions[group.clone()]) {
+                let start = (position as usize - offset) * dim;
+                for (sum, gradient) in sums[start..start + dim].iter_mut().zip(gradient) {
+                    *sum += gradient;
+                }
+            }
+        }
+    });
+    sums
+}

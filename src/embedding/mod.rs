@@ -1,0 +1,110 @@
+//! The sparse table: a vector and a first-order weight for every id, their lookup and their row-wise optimizers.
+//!
+//! The table stays outside of autodiff. A batch's rows are gathered into leaf tensors that require a gradient; the
+//! leaves' gradients, summed over equal ids, update the touched rows alone. So a step costs time by the batch, not by
+//! the vocabulary.
+
+mod config;
+mod leaves;
+mod optimizer;
+mod table;
+
+pub use self::{
+    config::{EmbeddingConfig, RowOptimizer},
+    leaves::{Embedded, Leaves, TableGradients},
+    optimizer::RowStep,
+    table::Table,
+};
+
+use std::ops::Range;
+
+use burn::tensor::Device;
+
+use crate::{features::Batch, seed::Seed};
+
+/// What a model's size follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    pub fields: usize,
+    pub dim: usize,
+}
+
+/// Which tables a model reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// A vector of `dim` numbers an id.
+    pub vectors: bool,
+    /// A first-order weight an id.
+    pub linear: bool,
+}
+
+/// The tables of one model.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    config: EmbeddingConfig,
+    vectors: Option<Table>,
+    linear: Option<Table>,
+}
+
+impl Embedding {
+    /// New tables for the fields' id ranges: vectors from `N(0, init_std²)`, first-order weights from zero.
+    pub fn new(config: &EmbeddingConfig, needs: Needs, fields: &[Range<u32>], seed: Seed) -> Self {
+        let table = |needed: bool, name: &str, dim: usize, deviation: f64| {
+            needed.then(|| Table::new(fields, dim, config.optimizer, |table| table.randomize(deviation, seed, name)))
+        };
+        Self {
+            config: config.clone(),
+            vectors: table(needs.vectors, "vectors", config.dim.get(), config.init_std.value()),
+            linear: table(needs.linear, "linear", 1, 0.0),
+        }
+    }
+
+    /// All tables with their names, in a fixed order.
+    pub fn tables(&self) -> impl Iterator<Item = (&'static str, &Table)> {
+        [("vectors", &self.vectors), ("linear", &self.linear)]
+            .into_iter()
+            .filter_map(|(name, table)| table.as_ref().map(|table| (name, table)))
+    }
+
+    /// As [`Self::tables`], to be changed.
+    pub fn tables_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut Table)> {
+        [("vectors", &mut self.vectors), ("linear", &mut self.linear)]
+            .into_iter()
+            .filter_map(|(name, table)| table.as_mut().map(|table| (name, table)))
+    }
+
+    /// Takes the weights of tables of the same shape; the moments start anew.
+    pub fn copy_weights(&mut self, other: &Self) {
+        for (name, table) in self.tables_mut() {
+            if let Some((_, from)) = other.tables().find(|(other, _)| *other == name) {
+                table.set_part(0, &from.part(0));
+            }
+        }
+    }
+
+    /// The number of trainable weights.
+    pub fn parameters(&self) -> usize {
+        self.tables().map(|(_, table)| table.rows() * table.dim()).sum()
+    }
+
+    /// The table's learning rate, before the schedule.
+    pub fn learning_rate(&self) -> f64 {
+        self.config.learning_rate.value()
+    }
+
+    /// The batch's rows as tensors; on an autodiff device they require a gradient.
+    pub fn gather(&self, batch: &Batch, device: &Device) -> Leaves {
+        leaves::gather(self.vectors.as_ref(), self.linear.as_ref(), batch, device)
+    }
+
+    /// Updates the touched rows by the gradients' sums; `step` counts from 1.
+    pub fn apply(&mut self, batch: &Batch, gradients: &TableGradients, rate_factor: f64, step: u64) {
+        let settings = RowStep::new(&self.config, rate_factor, step);
+        if let (Some(table), Some(gradient)) = (&mut self.vectors, &gradients.vectors) {
+            table.apply(&batch.unique, &batch.unique_starts, gradient, &settings);
+        }
+        if let (Some(table), Some(gradient)) = (&mut self.linear, &gradients.linear) {
+            table.apply(&batch.unique, &batch.unique_starts, gradient, &settings);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! One table in host memory: a row an id, each row's moments beside its weights.
+
+use std::ops::Range;
+
+use rand_distr::{Distribution, Normal};
+use rayon::prelude::*;
+
+use super::{RowOptimizer, RowStep};
+use crate::seed::Seed;
+
+/// Rows drawn from one stream at the start, so that the start doesn't depend on the number of threads.
+const ROWS_A_STREAM: usize = 4096;
+/// Ids that one task gathers.
+const IDS_A_TASK: usize = 4096;
+
+/// The rows of all fields, one field's after the other's.
+#[derive(Clone, Debug)]
+pub struct Table {
+    dim: usize,
+    /// Numbers a row: its weights, then its moments.
+    stride: usize,
+    /// The first row of each field, then the number of rows.
+    field_starts: Vec<usize>,
+    data: Vec<f32>,
+}
+
+impl Table {
+    /// A table of zeros that `start` may fill.
+    pub fn new(fields: &[Range<u32>], dim: usize, optimizer: RowOptimizer, start: impl FnOnce(&mut Self)) -> Self {
+        let rows = fields.last().map_or(0, |field| field.end as usize);
+        let field_starts = fields.iter().map(|field| field.start as usize).chain([rows]).collect();
+        let stride = dim * (1 + optimizer.moments());
+        let mut table = Self { dim, stride, field_starts, data: vec![0.0; rows * stride] };
+        start(&mut table);
+        table
+    }
+
+    /// Draws all weights from `N(0, deviation²)`; a deviation of zero leaves them as they are.
+    pub fn randomize(&mut self, deviation: f64, seed: Seed, name: &str) {
+        if deviation == 0.0 {
+            return;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+        let normal = Normal::new(0.0, deviation as f32).expect("a deviation is finite and not negative");
+        let (dim, stride) = (self.dim, self.stride);
+        self.data.par_chunks_mut(ROWS_A_STREAM * stride).enumerate().for_each(|(chunk, rows)| {
+            let mut stream = seed.stream(name, &[chunk as u64]);
+            for row in rows.chunks_exact_mut(stride) {
+                row[..dim].fill_with(|| normal.sample(&mut stream));
+            }
+        });
+    }
+
+    pub fn rows(&self) -> usize {
+        self.field_starts.last().copied().unwrap_or(0)
+    }
+
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Moments kept beside each weight.
+    pub fn moments(&self) -> usize {
+        self.stride / self.dim - 1
+    }
+
+    /// The rows' numbers `part · dim ..`, row after row: part 0 has the weights, the next ones the moments.
+    pub fn part(&self, part: usize) -> Vec<f32> {
+        let columns = part * self.dim..(part + 1) * self.dim;
+        self.data.chunks_exact(self.stride).flat_map(|row| &row[columns.clone()]).copied().collect()
+    }
+
+    /// Puts back what [`Self::part`] gave.
+    pub fn set_part(&mut self, part: usize, values: &[f32]) {
+        let (dim, stride) = (self.dim, self.stride);
+        for (row, values) in self.data.chunks_exact_mut(stride).zip(values.chunks_exact(dim)) {
+            row[part * dim..(part + 1) * dim].copy_from_slice(values);
+        }
+    }
+
+    /// The weights of `ids`, one after the other.
+    pub fn gather(&self, ids: &[u32]) -> Vec<f32> {
+        let mut output = vec![0.0; ids.len() * self.dim];
+        output.par_chunks_mut(IDS_A_TASK * self.dim).zip(ids.par_chunks(IDS_A_TASK)).for_each(|(output, ids)| {
+            for (output, &id) in output.chunks_exact_mut(self.dim).zip(ids) {
+                let start = id as usize * self.stride;
+                output.copy_from_slice(&self.data[start..start + self.dim]);
+            }
+        });
+        output
+    }
+
+    /// Updates the rows `unique` by `gradients` (`[unique, dim]`), in parallel over fields, whose rows are disjoint.
+    pub fn apply(&mut self, unique: &[u32], unique_starts: &[usize], gradients: &[f32], step: &RowStep) {
+        let (dim, stride) = (self.dim, self.stride);
+        let mut fields = Vec::with_capacity(unique_starts.len());
+        let mut rest = self.data.as_mut_slice();
+        for (rows, uniques) in self.field_starts.windows(2).zip(unique_starts.windows(2)) {
+            let (rows, after) = rest.split_at_mut((rows[1] - rows[0]) * stride);
+            rest = after;
+            fields.push((rows, uniques[0]..uniques[1]));
+        }
+        let starts = &self.field_starts;
+        fields.into_par_iter().enumerate().for_each(|(field, (rows, uniques))| {
+            let ids = &unique[uniques.clone()];
+            let gradients = &gradients[uniques.start * dim..uniques.end * dim];
+            let update = if step.optimizer == RowOptimizer::DenseAdam { update_every_row } else { update_touched_rows };
+            update(rows, stride, starts[field], ids, gradients, step);
+        });
+    }
+}
+
+fn update_touched_rows(
+    rows: &mut [f32],
+    stride: usize,
+    first_row: usize,
+    ids: &[u32],
+    gradients: &[f32],
+    step: &RowStep,
+) {
+    if ids.is_empty() {
+        return;
+    }
+    let dim = gradients.len() / ids.len();
+    for (&id, gradient) in ids.iter().zip(gradients.chunks_exact(dim)) {
+        let start = (id as usize - first_row) * stride;
+        step.update(&mut rows[start..start + stride], gradient);
+    }
+}
+
+/// The textbook's Adam: a row that the batch doesn't touch has the gradient zero (or its L2 term alone).
+fn update_every_row(
+    rows: &mut [f32],
+    stride: usize,
+    first_row: usize,
+    ids: &[u32],
+    gradients: &[f32],
+    step: &RowStep,
+) {
+    let dim = stride / (1 + RowOptimizer::DenseAdam.moments());
+    let mut dense = vec![0.0; rows.len() / stride * dim];
+    for (&id, gradient) in ids.iter().zip(gradients.chunks_exact(dim)) {
+        let start = (id as usize - first_row) * dim;
+        dense[start..start + dim].copy_from_slice(gradient);
+    }
+    for (row, gradient) in rows.chunks_exact_mut(stride).zip(dense.chunks_exact(dim)) {
+        step.update(row, gradient);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedding::EmbeddingConfig;
+
+    const FIELDS: [Range<u32>; 2] = [0..3, 3..10_000];
+
+    fn step(optimizer: RowOptimizer) -> RowStep {
+        RowStep::new(&EmbeddingConfig { optimizer, ..EmbeddingConfig::default() }, 1.0, 1)
+    }
+
+    #[test]
+    fn a_step_moves_the_touched_rows_alone() {
+        for optimizer in [RowOptimizer::Adagrad, RowOptimizer::Adam, RowOptimizer::Ftrl, RowOptimizer::Sgd] {
+            let start = |table: &mut Table| table.randomize(0.1, Seed(1), "vectors");
+            let mut table = Table::new(&FIELDS, 4, optimizer, start);
+            let before = table.part(0);
+            table.apply(&[1, 9_999], &[0, 1, 2], &[1.0; 8], &step(optimizer));
+            for (row, (after, before)) in table.part(0).chunks(4).zip(before.chunks(4)).enumerate() {
+                assert_eq!(after != before, row == 1 || row == 9_999, "{optimizer:?}, row {row}");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_survive_a_round_trip_and_gather_reads_the_weights() {
+        let mut table = Table::new(&FIELDS, 2, RowOptimizer::Adam, |_| {});
+        let values: Vec<f32> = (0_u16..20_000).map(f32::from).collect();
+        table.set_part(0, &values);
+        table.set_part(2, &values);
+        assert_eq!(table.part(0), values);
+        assert_eq!(table.part(1), vec![0.0; 20_000]);
+        assert_eq!(table.gather(&[5, 0, 5]), vec![10.0, 11.0, 0.0, 1.0, 10.0, 11.0]);
+    }
+
+    #[test]
+    fn the_start_does_not_depend_on_the_threads() {
+        let start = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let fill = |table: &mut Table| table.randomize(0.1, Seed(3), "vectors");
+            pool.install(|| Table::new(&FIELDS, 3, RowOptimizer::Sgd, fill).part(0))
+        };
+        assert_eq!(start(1), start(3));
+    }
+}

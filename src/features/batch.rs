@@ -1,0 +1,134 @@
+//! One batch: the ids of its rows, and which of them are equal.
+
+use super::encode::Encoded;
+
+/// One batch, ready for the table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    pub rows: usize,
+    pub fields: usize,
+    /// `[rows, fields]`
+    pub ids: Vec<u32>,
+    /// `[rows, fields]`, what each feature's vector is multiplied by; none where that is 1 everywhere.
+    pub values: Option<Vec<f32>>,
+    /// `[rows]`; empty where there are none.
+    pub labels: Vec<f32>,
+    /// `[rows]`, a hash of the group; empty where there are none.
+    pub groups: Vec<u64>,
+    /// The distinct ids, field after field, in each field in the order of their first rows; empty unless for training.
+    pub unique: Vec<u32>,
+    /// `[fields + 1]`, where each field's part of `unique` starts; empty unless for training.
+    pub unique_starts: Vec<usize>,
+    /// `[rows, fields]`, the position of each of `ids` in `unique`; empty unless for training.
+    pub inverse: Vec<u32>,
+}
+
+impl Encoded {
+    /// The rows as batches in order, without their distinct ids, for scoring.
+    pub fn batches(&self, batch_size: usize) -> impl Iterator<Item = Batch> + '_ {
+        let rows = self.rows();
+        (0..rows).step_by(batch_size.max(1)).map(move |first| {
+            let last = (first + batch_size.max(1)).min(rows);
+            let cells = first * self.fields..last * self.fields;
+            Batch {
+                rows: last - first,
+                fields: self.fields,
+                ids: self.ids[cells.clone()].to_vec(),
+                values: (!self.values.is_empty()).then(|| self.values[cells].to_vec()),
+                labels: self.labels.get(first..last).unwrap_or_default().iter().copied().map(f32::from).collect(),
+                groups: self.groups.get(first..last).unwrap_or_default().to_vec(),
+                ..Batch::default()
+            }
+        })
+    }
+}
+
+/// Finds equal ids by a sparse set (Briggs and Torczon 1993): no hashing, and nothing to clear between batches.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Dedup {
+    /// Of each id, where it stands in `unique` if it is there; what stands for other ids is never trusted.
+    slots: Vec<u32>,
+}
+
+impl Dedup {
+    /// For ids below `table_rows`.
+    pub(super) fn new(table_rows: usize) -> Self {
+        Self { slots: vec![0; table_rows] }
+    }
+
+    /// Fills `unique`, `unique_starts` and `inverse` from `ids`.
+    ///
+    /// # Panics
+    /// For an id that isn't below the number of table rows.
+    pub(super) fn run(&mut self, batch: &mut Batch) {
+        let Batch { rows, fields, ids, unique, unique_starts, inverse, .. } = batch;
+        unique.clear();
+        unique_starts.clear();
+        inverse.clear();
+        inverse.resize(*rows * *fields, 0);
+        for field in 0..*fields {
+            unique_starts.push(unique.len());
+            let cells = ids.iter().skip(field).step_by(*fields);
+            for (id, position) in cells.zip(inverse.iter_mut().skip(field).step_by(*fields)) {
+                *position = self.position(*id, unique);
+            }
+        }
+        unique_starts.push(unique.len());
+    }
+
+    #[inline]
+    fn position(&mut self, id: u32, unique: &mut Vec<u32>) -> u32 {
+        let slot = &mut self.slots[id as usize];
+        if unique.get(*slot as usize) != Some(&id) {
+            #[expect(clippy::cast_possible_truncation, reason = "there are no more distinct ids than u32 ids")]
+            let position = unique.len() as u32;
+            *slot = position;
+            unique.push(id);
+        }
+        *slot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn distinct_ids_stand_field_by_field_in_the_order_of_their_rows() {
+        let mut batch = Batch { rows: 3, fields: 2, ids: vec![2, 5, 1, 4, 2, 5], ..Batch::default() };
+        let mut dedup = Dedup::new(6);
+        for _ in 0..2 {
+            dedup.run(&mut batch);
+            assert_eq!(batch.unique, [2, 1, 5, 4]);
+            assert_eq!(batch.unique_starts, [0, 2, 4]);
+            assert_eq!(batch.inverse, [0, 2, 1, 3, 0, 2]);
+        }
+    }
+
+    #[test]
+    fn encoded_rows_are_cut_in_order() {
+        let encoded = Encoded { fields: 2, ids: (0..10).collect(), labels: vec![0, 1, 0, 1, 1], ..Encoded::default() };
+        let batches: Vec<Batch> = encoded.batches(2).collect();
+        assert_eq!(batches.iter().map(|batch| batch.rows).collect::<Vec<_>>(), [2, 2, 1]);
+        assert_eq!(batches[2].ids, [8, 9]);
+        assert_eq!(batches[1].labels, [0.0, 1.0]);
+        assert!(batches[0].values.is_none() && batches[0].groups.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn the_inverse_leads_back_to_the_ids(rows in prop::collection::vec((0_u32..7, 7_u32..50), 0..60)) {
+            let ids: Vec<u32> = rows.iter().flat_map(|(first, second)| [*first, *second]).collect();
+            let mut batch = Batch { rows: rows.len(), fields: 2, ids: ids.clone(), ..Batch::default() };
+            Dedup::new(50).run(&mut batch);
+            let back: Vec<u32> = batch.inverse.iter().map(|position| batch.unique[*position as usize]).collect();
+            prop_assert_eq!(back, ids);
+            let mut distinct = batch.unique.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            prop_assert_eq!(distinct.len(), batch.unique.len());
+        }
+    }
+}

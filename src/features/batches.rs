@@ -1,0 +1,165 @@
+//! Batches made ahead on a background thread, for training (shuffled, with distinct ids) and for scoring (in order).
+
+use std::panic;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::batch::{Batch, Dedup};
+use super::cache::Cache;
+use super::shuffle::Shuffle;
+use crate::seed::Seed;
+
+/// Batches that wait for whoever takes them.
+const BATCHES_AHEAD: usize = 3;
+
+/// Batches, made ahead on a background thread that ends with the last one or when this is dropped.
+#[derive(Debug)]
+pub struct Batches {
+    ahead: Receiver<Batch>,
+    thread: Option<JoinHandle<()>>,
+    waited: Duration,
+    remaining: usize,
+}
+
+impl Batches {
+    /// The time that [`Iterator::next`] has waited for batches.
+    pub fn wait_seconds(&self) -> f64 {
+        self.waited.as_secs_f64()
+    }
+
+    fn start(batches: usize, mut make: impl FnMut() -> Option<Batch> + Send + 'static) -> Self {
+        let (sender, ahead) = bounded(BATCHES_AHEAD);
+        let thread = thread::Builder::new()
+            .name("batches".into())
+            .spawn(move || {
+                while let Some(batch) = make() {
+                    if sender.send(batch).is_err() {
+                        return; // nobody takes batches any more
+                    }
+                }
+            })
+            .expect("the system starts a thread");
+        Self { ahead, thread: Some(thread), waited: Duration::ZERO, remaining: batches }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Batch;
+
+    /// # Panics
+    /// With the panic of the thread that makes the batches.
+    fn next(&mut self) -> Option<Batch> {
+        let asked = Instant::now();
+        let batch = self.ahead.recv().ok();
+        self.waited += asked.elapsed();
+        if batch.is_some() {
+            self.remaining = self.remaining.saturating_sub(1);
+        } else if let Some(Err(cause)) = self.thread.take().map(JoinHandle::join) {
+            panic::resume_unwind(cause);
+        }
+        batch
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.remaining, Some(self.remaining))
+    }
+}
+
+impl ExactSizeIterator for Batches {}
+
+/// The training batches of one epoch, in an order that follows from `seed` and `epoch` alone; the last one may be smaller.
+///
+/// `from_batch` passes over the first batches without reading them, so that a resumed run sees the rest of the same ones.
+/// Up to `shuffle_rows` rows the order is a full permutation, see `features.shuffle_rows`.
+///
+/// # Panics
+/// For a batch size of 0.
+pub fn epoch(
+    cache: &Cache,
+    seed: Seed,
+    epoch: u64,
+    batch_size: usize,
+    from_batch: usize,
+    shuffle_rows: usize,
+) -> Batches {
+    assert!(batch_size > 0, "a batch has at least one row");
+    let batches = cache.rows().div_ceil(batch_size).saturating_sub(from_batch);
+    let cache = cache.clone();
+    let mut work = None;
+    Batches::start(batches, move || {
+        let (shuffle, dedup, rows) = work.get_or_insert_with(|| {
+            let shuffle = Shuffle::new(cache.rows(), seed, epoch, shuffle_rows, from_batch.saturating_mul(batch_size));
+            (shuffle, Dedup::new(cache.table_rows()), Vec::with_capacity(batch_size))
+        });
+        shuffle.next_rows(batch_size, rows);
+        if rows.is_empty() {
+            return None;
+        }
+        let mut batch = cache.batch(rows.iter().map(|row| *row as usize));
+        dedup.run(&mut batch);
+        Some(batch)
+    })
+}
+
+/// All rows in order and without their distinct ids, for scoring.
+///
+/// # Panics
+/// For a batch size of 0.
+pub fn ordered(cache: &Cache, batch_size: usize) -> Batches {
+    assert!(batch_size > 0, "a batch has at least one row");
+    let cache = cache.clone();
+    let mut first = 0;
+    Batches::start(cache.rows().div_ceil(batch_size), move || {
+        let rows = first..(first + batch_size).min(cache.rows());
+        first = rows.end;
+        (!rows.is_empty()).then(|| cache.batch(rows))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cache::tests::cache_of;
+    use super::*;
+
+    #[test]
+    fn an_epoch_gives_every_row_once_and_resumes_at_any_batch() {
+        let (_folder, cache) = cache_of(1000, 3);
+        let all: Vec<Batch> = epoch(&cache, Seed(1), 0, 64, 0, 1000).collect();
+        assert_eq!(all.len(), 16);
+        assert_eq!(all[15].rows, 40);
+        let mut first_ids: Vec<u32> = all.iter().flat_map(|batch| batch.ids.iter().step_by(3)).copied().collect();
+        first_ids.sort_unstable();
+        let mut expected: Vec<u32> = (0..1000).map(|row| cache.ids(row)[0]).collect();
+        expected.sort_unstable();
+        assert_eq!(first_ids, expected);
+        for from in [0, 1, 15, 16, 99] {
+            let rest = epoch(&cache, Seed(1), 0, 64, from, 1000);
+            assert_eq!(rest.len(), 16_usize.saturating_sub(from));
+            assert_eq!(rest.collect::<Vec<_>>(), all[from.min(16)..]);
+        }
+        assert_ne!(epoch(&cache, Seed(1), 1, 64, 0, 1000).next().unwrap(), all[0]);
+    }
+
+    #[test]
+    fn an_ordered_pass_gives_the_rows_as_they_stand() {
+        let (_folder, cache) = cache_of(100, 2);
+        let mut batches = ordered(&cache, 30);
+        assert_eq!(batches.len(), 4);
+        let ids: Vec<u32> = batches.by_ref().flat_map(|batch| batch.ids).collect();
+        let expected: Vec<u32> = (0..100).flat_map(|row| cache.ids(row).to_vec()).collect();
+        assert_eq!(ids, expected);
+        assert_eq!(batches.len(), 0);
+        assert!(batches.wait_seconds() >= 0.0);
+    }
+
+    #[test]
+    fn a_dropped_epoch_ends_its_thread() {
+        let (_folder, cache) = cache_of(1000, 2);
+        let mut batches = epoch(&cache, Seed(1), 0, 1, 0, 1000);
+        let thread = batches.thread.take().unwrap();
+        drop(batches);
+        thread.join().unwrap();
+    }
+}

@@ -1,0 +1,289 @@
+//! Encoded rows in an Arrow IPC file, read by mmap without a copy. One record batch has 65,536 rows.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, UInt8Array, UInt32Array, UInt64Array};
+use arrow_buffer::ScalarBuffer;
+use arrow_ipc::writer::FileWriter;
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+
+use super::batch::Batch;
+use super::encode::Encoded;
+use super::error::{FeaturesError, arrow_error, damaged, io_error};
+use super::mapped::read_mapped;
+
+/// Rows of one record batch, so that a row is found by a shift.
+const BATCH_ROWS: usize = 1 << 16;
+
+/// What a cache's rows look like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheLayout {
+    /// The fields' names, in order.
+    pub fields: Vec<String>,
+    /// All ids are below it.
+    pub table_rows: usize,
+    /// Whether features have values.
+    pub has_values: bool,
+    /// Whether rows belong to groups.
+    pub has_groups: bool,
+}
+
+impl CacheLayout {
+    fn schema(&self) -> SchemaRef {
+        let mut columns = vec![Field::new("ids", self.list(DataType::UInt32), false)];
+        if self.has_values {
+            columns.push(Field::new("values", self.list(DataType::Float32), false));
+        }
+        columns.push(Field::new("label", DataType::UInt8, false));
+        if self.has_groups {
+            columns.push(Field::new("group", DataType::UInt64, false));
+        }
+        let names = serde_json::to_string(&self.fields).expect("names are text");
+        let metadata = [("fields".into(), names), ("table_rows".into(), self.table_rows.to_string())];
+        Arc::new(Schema::new(columns).with_metadata(metadata.into()))
+    }
+
+    fn list(&self, item: DataType) -> DataType {
+        let fields = i32::try_from(self.fields.len()).expect("there are fewer than 2^31 fields");
+        DataType::FixedSizeList(list_item(item), fields)
+    }
+}
+
+fn list_item(item: DataType) -> Arc<Field> {
+    Arc::new(Field::new("item", item, false))
+}
+
+/// Writes a cache row by row; nothing reads it before [`Self::finish`].
+pub struct CacheWriter {
+    path: PathBuf,
+    layout: CacheLayout,
+    schema: SchemaRef,
+    writer: FileWriter<BufWriter<File>>,
+    pending: Encoded,
+    rows: u64,
+}
+
+impl CacheWriter {
+    /// # Errors
+    /// When the file can't be written.
+    pub fn create(path: &Path, layout: CacheLayout) -> Result<Self, FeaturesError> {
+        let schema = layout.schema();
+        let file = File::create(path).map_err(io_error(path))?;
+        let writer = FileWriter::try_new(BufWriter::new(file), &schema).map_err(arrow_error(path))?;
+        let pending = Encoded { fields: layout.fields.len(), ..Encoded::default() };
+        Ok(Self { path: path.into(), layout, schema, writer, pending, rows: 0 })
+    }
+
+    /// Adds those of `encoded`'s rows that `keep` names, in their order.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    ///
+    /// # Panics
+    /// For rows that aren't as the layout says.
+    pub fn push(&mut self, encoded: &Encoded, keep: impl Iterator<Item = usize>) -> Result<(), FeaturesError> {
+        let fields = encoded.fields;
+        for row in keep {
+            let cells = row * fields..(row + 1) * fields;
+            self.pending.ids.extend_from_slice(&encoded.ids[cells.clone()]);
+            if self.layout.has_values {
+                self.pending.values.extend_from_slice(&encoded.values[cells]);
+            }
+            self.pending.labels.push(encoded.labels[row]);
+            if self.layout.has_groups {
+                self.pending.groups.push(encoded.groups[row]);
+            }
+            if self.pending.labels.len() == BATCH_ROWS {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), FeaturesError> {
+        let fields = self.pending.fields;
+        let next = Encoded { fields, ids: Vec::with_capacity(BATCH_ROWS * fields), ..Encoded::default() };
+        let full = std::mem::replace(&mut self.pending, next);
+        self.rows += full.labels.len() as u64;
+        let error = arrow_error(&self.path);
+        let batch = record_batch(full, &self.layout, &self.schema).map_err(&error)?;
+        self.writer.write(&batch).map_err(error)
+    }
+
+    /// Completes the file, brings it to the disk and gives its rows.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn finish(mut self) -> Result<u64, FeaturesError> {
+        if !self.pending.labels.is_empty() {
+            self.flush()?;
+        }
+        let buffered = self.writer.into_inner().map_err(arrow_error(&self.path))?;
+        let file = buffered.into_inner().map_err(|error| io_error(&self.path)(error.into_error()))?;
+        file.sync_all().map_err(io_error(&self.path))?;
+        Ok(self.rows)
+    }
+}
+
+fn record_batch(rows: Encoded, layout: &CacheLayout, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let fields = i32::try_from(rows.fields).expect("there are fewer than 2^31 fields");
+    let list = |item: DataType, values: ArrayRef| {
+        FixedSizeListArray::try_new(list_item(item), fields, values, None).map(|list| Arc::new(list) as ArrayRef)
+    };
+    let mut columns = vec![list(DataType::UInt32, Arc::new(UInt32Array::from(rows.ids)))?];
+    if layout.has_values {
+        columns.push(list(DataType::Float32, Arc::new(Float32Array::from(rows.values)))?);
+    }
+    columns.push(Arc::new(UInt8Array::from(rows.labels)));
+    if layout.has_groups {
+        columns.push(Arc::new(UInt64Array::from(rows.groups)));
+    }
+    RecordBatch::try_new(schema.clone(), columns)
+}
+
+/// Encoded rows on the disk; a clone shares them.
+#[derive(Clone, Debug)]
+pub struct Cache(Arc<Mapped>);
+
+#[derive(Debug)]
+struct Mapped {
+    bytes: u64,
+    rows: usize,
+    fields: usize,
+    table_rows: usize,
+    chunks: Vec<Chunk>,
+}
+
+/// One record batch's columns, within the mapped file.
+#[derive(Debug)]
+struct Chunk {
+    ids: ScalarBuffer<u32>,
+    values: Option<ScalarBuffer<f32>>,
+    labels: ScalarBuffer<u8>,
+    groups: Option<ScalarBuffer<u64>>,
+}
+
+impl Cache {
+    /// Maps the file at `path`, which must not change from now on.
+    ///
+    /// # Errors
+    /// When the file can't be read or isn't as [`CacheWriter`] leaves it.
+    pub fn open(path: &Path) -> Result<Self, FeaturesError> {
+        let (schema, batches, bytes) = read_mapped(path)?;
+        let fields = match schema.field_with_name("ids").map(Field::data_type) {
+            Ok(DataType::FixedSizeList(_, fields)) => usize::try_from(*fields).unwrap_or(0),
+            _ => return Err(damaged(path, "expected a column `ids` of lists, found none")),
+        };
+        let table_rows = schema.metadata().get("table_rows").and_then(|rows| rows.parse().ok());
+        let table_rows = table_rows.ok_or_else(|| damaged(path, "expected `table_rows` in the metadata, found none"))?;
+        let mut rows = 0;
+        let mut chunks = Vec::with_capacity(batches.len());
+        for (number, batch) in batches.iter().enumerate() {
+            rows += batch.num_rows();
+            if batch.num_rows() != BATCH_ROWS && number + 1 < batches.len() {
+                return Err(damaged(path, format!("expected {BATCH_ROWS} rows a batch, found {}", batch.num_rows())));
+            }
+            chunks.push(chunk(batch).ok_or_else(|| damaged(path, "expected the columns of a cache, found others"))?);
+        }
+        Ok(Self(Arc::new(Mapped { bytes, rows, fields, table_rows, chunks })))
+    }
+
+    pub fn rows(&self) -> usize {
+        self.0.rows
+    }
+
+    pub fn fields(&self) -> usize {
+        self.0.fields
+    }
+
+    /// All ids are below it.
+    pub fn table_rows(&self) -> usize {
+        self.0.table_rows
+    }
+
+    /// The file's size.
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes
+    }
+
+    /// The ids of a row, one a field.
+    ///
+    /// # Panics
+    /// For a row beyond the last, as all that take a row do.
+    #[inline]
+    pub fn ids(&self, row: usize) -> &[u32] {
+        let (chunk, cells) = self.cells(row);
+        &chunk.ids[cells]
+    }
+
+    /// What the features' vectors are multiplied by, where that isn't 1 everywhere.
+    #[inline]
+    pub fn values(&self, row: usize) -> Option<&[f32]> {
+        let (chunk, cells) = self.cells(row);
+        chunk.values.as_ref().map(|values| &values[cells])
+    }
+
+    /// 0 or 1.
+    #[inline]
+    pub fn label(&self, row: usize) -> u8 {
+        self.0.chunks[row / BATCH_ROWS].labels[row % BATCH_ROWS]
+    }
+
+    /// A hash of the group, where there are groups.
+    #[inline]
+    pub fn group(&self, row: usize) -> Option<u64> {
+        self.0.chunks[row / BATCH_ROWS].groups.as_ref().map(|groups| groups[row % BATCH_ROWS])
+    }
+
+    #[inline]
+    fn cells(&self, row: usize) -> (&Chunk, Range<usize>) {
+        let first = row % BATCH_ROWS * self.0.fields;
+        (&self.0.chunks[row / BATCH_ROWS], first..first + self.0.fields)
+    }
+
+    /// A batch of `rows` in the order given, without its distinct ids.
+    pub(super) fn batch(&self, rows: impl ExactSizeIterator<Item = usize> + Clone) -> Batch {
+        let mut ids = Vec::with_capacity(rows.len() * self.fields());
+        for row in rows.clone() {
+            ids.extend_from_slice(self.ids(row));
+        }
+        Batch {
+            rows: rows.len(),
+            fields: self.fields(),
+            ids,
+            values: self.batch_values(rows.clone()),
+            labels: rows.clone().map(|row| f32::from(self.label(row))).collect(),
+            groups: rows.filter_map(|row| self.group(row)).collect(),
+            ..Batch::default()
+        }
+    }
+
+    fn batch_values(&self, rows: impl ExactSizeIterator<Item = usize>) -> Option<Vec<f32>> {
+        self.0.chunks.first()?.values.as_ref()?;
+        let mut all = Vec::with_capacity(rows.len() * self.fields());
+        for row in rows {
+            all.extend_from_slice(self.values(row).unwrap_or_default());
+        }
+        Some(all)
+    }
+}
+
+/// The columns of one record batch; `None` where they are of other types.
+fn chunk(batch: &RecordBatch) -> Option<Chunk> {
+    let list = |name| batch.column_by_name(name)?.as_any().downcast_ref::<FixedSizeListArray>();
+    let values = match batch.column_by_name("values") {
+        Some(_) => Some(list("values")?.values().as_any().downcast_ref::<Float32Array>()?.values().clone()),
+        None => None,
+    };
+    let groups = match batch.column_by_name("group") {
+        Some(column) => Some(column.as_any().downcast_ref::<UInt64Array>()?.values().clone()),
+        None => None,
+    };
+    let labels = batch.column_by_name("label")?.as_any().downcast_ref::<UInt8Array>()?.values().clone();
+    let ids = list("ids")?.values().as_any().downcast_ref::<UInt32Array>()?.values().clone();
+    Some(Chunk { ids, values, labels, groups })
+}

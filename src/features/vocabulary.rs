@@ -1,0 +1,224 @@
+//! Features → ids. Each field has its own ids: missing, out-of-vocabulary, then its values by falling count.
+
+use std::cmp::Reverse;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::config::MemoryLimit;
+use super::count::{Counted, CountedValues};
+use super::error::FeaturesError;
+use super::keys::{NumberMap, TextKey, TextMap};
+use super::numeric::{Scale, quantile_bucket, quantile_edges};
+use super::plan::{FieldPlan, Transform};
+
+/// A field's ids, from its first one on: a cell without text or number,
+pub(super) const MISSING: u32 = 0;
+/// a value that isn't in the vocabulary,
+pub(super) const UNKNOWN: u32 = 1;
+/// and the values, the most frequent first.
+pub(super) const FIRST_VALUE: u32 = 2;
+
+/// The ids of all features. They depend on the training rows alone, not on threads or hash order.
+#[derive(Clone, Debug)]
+pub struct Vocabulary {
+    fields: Vec<FieldVocabulary>,
+    /// The training rows of each id; empty where hashing gives ids.
+    counts: Vec<u32>,
+}
+
+/// One field's ids.
+#[derive(Clone, Debug)]
+pub(super) struct FieldVocabulary {
+    pub(super) name: String,
+    pub(super) ids: Range<u32>,
+    pub(super) lookup: Lookup,
+}
+
+/// From a cell to an id, counted from the field's first one.
+#[derive(Clone, Debug)]
+pub(super) enum Lookup {
+    Text(TextMap<u32>),
+    Log2Bucket(NumberMap<u32>),
+    /// The upper edges of all buckets but the last.
+    Quantile(Vec<f64>),
+    /// One id, and a value.
+    Scaled(Scale),
+    HashedText,
+    HashedNumber,
+}
+
+/// A field before it is known where its ids start: the lookup, and the training rows of each id.
+type Draft = (Lookup, Vec<u32>);
+
+impl Vocabulary {
+    /// From the first pass.
+    pub(super) fn build(plan: &[FieldPlan], counted: Vec<Counted>) -> Result<Self, FeaturesError> {
+        let drafts: Vec<Draft> =
+            plan.par_iter().zip(counted).map(|(field, counted)| draft(field, counted)).collect();
+        let mut vocabulary = Self { fields: Vec::with_capacity(plan.len()), counts: Vec::new() };
+        let sizes = drafts.iter().map(|(_, counts)| counts.len() as u64);
+        let ranges = id_ranges(sizes)?;
+        for ((field, (lookup, counts)), ids) in plan.iter().zip(drafts).zip(ranges) {
+            vocabulary.fields.push(FieldVocabulary { name: field.name.clone(), ids, lookup });
+            vocabulary.counts.extend(counts);
+        }
+        Ok(vocabulary)
+    }
+
+    /// Without a first pass: `ids` in all, shared out equally.
+    pub(super) fn hashed(plan: &[FieldPlan], ids: usize) -> Result<Self, FeaturesError> {
+        const FEWEST: u64 = 4;
+        let each = (ids as u64 / plan.len() as u64).max(FEWEST);
+        let ranges = id_ranges(plan.iter().map(|_| each))?;
+        let field = |(field, ids): (&FieldPlan, Range<u32>)| {
+            let lookup = if field.transform == Transform::Text { Lookup::HashedText } else { Lookup::HashedNumber };
+            FieldVocabulary { name: field.name.clone(), ids, lookup }
+        };
+        Ok(Self { fields: plan.iter().zip(ranges).map(field).collect(), counts: Vec::new() })
+    }
+
+    pub(super) fn from_parts(fields: Vec<FieldVocabulary>, counts: Vec<u32>) -> Self {
+        Self { fields, counts }
+    }
+
+    /// The number of ids, and so of the table's rows.
+    pub fn table_rows(&self) -> usize {
+        self.fields.last().map_or(0, |field| field.ids.end as usize)
+    }
+
+    /// The number of fields.
+    pub fn fields(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// The ids of a field; disjoint, and ascending by field.
+    pub fn field_rows(&self, field: usize) -> Range<u32> {
+        self.fields[field].ids.clone()
+    }
+
+    /// A field's name.
+    pub fn field_name(&self, field: usize) -> &str {
+        &self.fields[field].name
+    }
+
+    /// Whether a feature's vector may be multiplied by something else than 1.
+    pub fn has_values(&self) -> bool {
+        self.fields.iter().any(|field| matches!(field.lookup, Lookup::Scaled(_)))
+    }
+
+    /// The training rows of each id; empty where hashing gives ids.
+    pub fn counts(&self) -> &[u32] {
+        &self.counts
+    }
+
+    /// The memory that the vocabulary takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let lookup = |field: &FieldVocabulary| match &field.lookup {
+            Lookup::Text(map) => map.bytes(),
+            Lookup::Log2Bucket(map) => map.bytes(),
+            Lookup::Quantile(edges) => size_of_val(&edges[..]),
+            Lookup::Scaled(_) | Lookup::HashedText | Lookup::HashedNumber => 0,
+        };
+        self.fields.iter().map(lookup).sum::<usize>() + size_of_val(&self.counts[..])
+    }
+
+    /// Holds the vocabulary and a table of `row_bytes` a row to `features.max_memory`.
+    ///
+    /// # Errors
+    /// With the figure and the ways out.
+    pub fn check_memory(&self, row_bytes: usize, limit: MemoryLimit) -> Result<(), FeaturesError> {
+        let found_bytes = self.bytes() as u64 + self.table_rows() as u64 * row_bytes as u64;
+        match limit.bytes() {
+            Some(limit_bytes) if found_bytes > limit_bytes => {
+                let what = format!("the vocabulary and a table of {} rows", self.table_rows());
+                Err(FeaturesError::Memory { limit_bytes, found_bytes, what })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn field_vocabularies(&self) -> &[FieldVocabulary] {
+        &self.fields
+    }
+}
+
+/// One range a field, from 0 on without gaps.
+fn id_ranges(sizes: impl Iterator<Item = u64> + Clone) -> Result<Vec<Range<u32>>, FeaturesError> {
+    let found = sizes.clone().sum();
+    if u32::try_from(found).is_err() {
+        return Err(FeaturesError::TooManyIds { found });
+    }
+    let mut end = 0;
+    Ok(sizes
+        .map(|size| {
+            let start = end;
+            end += u32::try_from(size).expect("the sum of all sizes is below 2^32");
+            start..end
+        })
+        .collect())
+}
+
+fn draft(plan: &FieldPlan, counted: Counted) -> Draft {
+    let special = [counted.missing, 0];
+    match counted.values {
+        CountedValues::Texts(map) => {
+            let (values, counts) = by_falling_count(map.into_entries(), plan.min_count, special, TextKey::cmp);
+            let hex = values.iter().filter(|value| matches!(value, TextKey::Hex(_))).count();
+            let mut ids = TextMap::with_capacity(hex, values.len() - hex);
+            for (value, id) in values.into_iter().zip(FIRST_VALUE..) {
+                ids.insert(value, id);
+            }
+            (Lookup::Text(ids), counts)
+        }
+        CountedValues::Buckets(map) => {
+            let (values, counts) = by_falling_count(map.entries(), plan.min_count, special, f64::total_cmp);
+            let mut ids = NumberMap::new(UNKNOWN);
+            for (value, id) in values.into_iter().zip(FIRST_VALUE..) {
+                *ids.entry(value) = id;
+            }
+            (Lookup::Log2Bucket(ids), counts)
+        }
+        CountedValues::Numbers(map, buckets) => quantile_draft(map.entries().collect(), buckets, special),
+        CountedValues::Moments(moments) => {
+            (Lookup::Scaled(moments.scale()), vec![counted.missing, 0, moments.rows])
+        }
+        CountedValues::Extremes(extremes) => {
+            (Lookup::Scaled(extremes.scale()), vec![counted.missing, 0, extremes.rows])
+        }
+    }
+}
+
+fn quantile_draft(counted: Vec<(f64, u32)>, buckets: u32, special: [u32; 2]) -> Draft {
+    let edges = quantile_edges(counted.clone(), buckets);
+    let mut counts = special.to_vec();
+    counts.resize(FIRST_VALUE as usize + edges.len() + 1, 0);
+    for (number, rows) in counted {
+        let count = &mut counts[FIRST_VALUE as usize + quantile_bucket(&edges, number)];
+        *count = count.saturating_add(rows);
+    }
+    (Lookup::Quantile(edges), counts)
+}
+
+/// The values that stand in at least `min_count` rows, most frequent first and ties by value; and the rows of each id, those of
+/// all other values being out-of-vocabulary.
+fn by_falling_count<V>(
+    entries: impl Iterator<Item = (V, u32)>,
+    min_count: u32,
+    [missing, mut unknown]: [u32; 2],
+    compare: impl Fn(&V, &V) -> std::cmp::Ordering,
+) -> (Vec<V>, Vec<u32>) {
+    let mut kept = Vec::new();
+    for (value, count) in entries {
+        if count >= min_count {
+            kept.push((value, count));
+        } else {
+            unknown = unknown.saturating_add(count);
+        }
+    }
+    kept.sort_unstable_by(|left, right| Reverse(left.1).cmp(&Reverse(right.1)).then_with(|| compare(&left.0, &right.0)));
+    let mut counts = Vec::with_capacity(kept.len() + 2);
+    counts.extend([missing, unknown]);
+    counts.extend(kept.iter().map(|(_, count)| *count));
+    (kept.into_iter().map(|(value, _)| value).collect(), counts)
+}

@@ -1,0 +1,309 @@
+//! One block's passes through all layers: some rows of the batch as `[fields, columns]`, a column being a row's dim.
+//!
+//! Columns are padded to whole tiles with copies of the last one: finite wherever the batch is, and without influence,
+//! because their outputs are not read and their gradients are zero.
+
+#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see lanes.rs")]
+
+use std::{array, mem};
+
+use super::{
+    Activation, Product,
+    lanes::{Lanes, Packet, Real, WIDTH},
+    plan::{Plan, packets},
+    tiles::{self, ForwardLayer, InputGradient, WeightGradient},
+};
+
+/// Some rows of a batch and where their output goes.
+pub(super) struct ForwardBlock<'a, T> {
+    pub(super) vectors: &'a [T],
+    pub(super) output: &'a mut [T],
+}
+
+/// The rows of some blocks, the gradient of their output, and where theirs go.
+pub(super) struct BackwardChunk<'a, T> {
+    pub(super) vectors: &'a [T],
+    pub(super) gradient: &'a [T],
+    pub(super) vector_gradients: &'a mut [T],
+    /// Sums over the chunk: `W_C` of all layers, `W_R`, bias; zero at the start.
+    pub(super) sums: &'a mut [T],
+}
+
+/// Scratch memory of [`forward`].
+pub(super) fn forward_packets<T: Real>(plan: &Plan<T>) -> usize {
+    4 * plan.state_packets()
+}
+
+/// Scratch memory of [`backward`].
+pub(super) fn backward_packets<T: Real>(plan: &Plan<T>) -> usize {
+    (2 * plan.layers + 5) * plan.state_packets()
+}
+
+/// Runs a block through the layers.
+#[inline(always)]
+pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, block: ForwardBlock<L::Real>, scratch: &mut [Packet<L::Real>]) {
+    let columns = block.vectors.len() / plan.fields;
+    let [start, mut hidden, mut next, gate] = split(scratch, plan.state_packets());
+    load(plan, block.vectors, start);
+    forward_layer::<L>(plan, 0, columns, [start, start], [hidden, gate]);
+    for layer in 1..plan.layers {
+        forward_layer::<L>(plan, layer, columns, [hidden, start], [next, gate]);
+        mem::swap(&mut hidden, &mut next);
+    }
+    if plan.pooled {
+        pool::<L>(plan, hidden, &mut gate[..packets(columns)]);
+        copy(block.output, &gate.as_flattened()[..columns]);
+    } else {
+        store(plan, hidden, block.output);
+    }
+}
+
+/// Runs the blocks of a chunk through the layers and back.
+#[inline(always)]
+pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::Real>, scratch: &mut [Packet<L::Real>]) {
+    let row = plan.row_len();
+    let vectors = chunk.vectors.chunks(plan.block_rows * row);
+    let gradients = chunk.gradient.chunks(plan.block_rows * plan.output_len());
+    let targets = chunk.vector_gradients.chunks_mut(plan.block_rows * row);
+    for ((vectors, gradient), target) in vectors.zip(gradients).zip(targets) {
+        let mut block = BackwardBlock::new(plan, vectors, scratch);
+        block.recompute::<L>();
+        block.load_gradient(gradient);
+        for layer in (0..plan.layers).rev() {
+            block.step::<L>(layer, chunk.sums);
+        }
+        block.finish::<L>(target);
+    }
+}
+
+/// One layer from `[hidden, start]` to `[output, gate]`.
+#[inline(always)]
+fn forward_layer<L: Lanes>(
+    plan: &Plan<L::Real>,
+    layer: usize,
+    columns: usize,
+    [input, start]: [&[Packet<L::Real>]; 2],
+    [output, gate]: [&mut [Packet<L::Real>]; 2],
+) {
+    tiles::forward::<L>(
+        ForwardLayer {
+            form: plan.form,
+            stride: plan.stride,
+            packets: packets(columns),
+            weights: plan.forward.layer(layer),
+            bias: plan.layer_bias(layer),
+            input,
+            start,
+            output,
+            gate,
+        },
+        &plan.forward.tiles,
+    );
+}
+
+/// A block on its way back. Every buffer is `[fields, stride]` packets.
+struct BackwardBlock<'a, T> {
+    plan: &'a Plan<'a, T>,
+    columns: usize,
+    /// `H(0)` to `H(L)`.
+    states: &'a mut [Packet<T>],
+    /// What each layer's product was multiplied with, `W_C H` or its ReLU; unused where sums are merged.
+    gates: &'a mut [Packet<T>],
+    /// Gradient of the layer's output, then of its residual.
+    gradient: &'a mut [Packet<T>],
+    /// Gradient of `W_C` times the layer's input.
+    cross: &'a mut [Packet<T>],
+    /// Gradient of the layer's input.
+    next: &'a mut [Packet<T>],
+    /// Gradient of `H(0)` through the products of [`Product::Base`].
+    start: &'a mut [Packet<T>],
+}
+
+impl<'a, T: Real> BackwardBlock<'a, T> {
+    fn new(plan: &'a Plan<'a, T>, vectors: &[T], scratch: &'a mut [Packet<T>]) -> Self {
+        let size = plan.state_packets();
+        let (states, rest) = scratch.split_at_mut((plan.layers + 1) * size);
+        let (gates, rest) = rest.split_at_mut(plan.layers * size);
+        let [gradient, cross, next, start] = split(rest, size);
+        load(plan, vectors, &mut states[..size]);
+        if plan.form.product == Product::Base {
+            start.as_flattened_mut().fill(T::default());
+        }
+        Self { plan, columns: vectors.len() / plan.fields, states, gates, gradient, cross, next, start }
+    }
+
+    /// The forward pass, keeping every state.
+    #[inline(always)]
+    fn recompute<L: Lanes<Real = T>>(&mut self) {
+        let size = self.plan.state_packets();
+        for layer in 0..self.plan.layers {
+            let (before, after) = self.states.split_at_mut((layer + 1) * size);
+            let (input, start) = (&before[layer * size..], &before[..size]);
+            let gate = &mut self.gates[layer * size..][..size];
+            forward_layer::<L>(self.plan, layer, self.columns, [input, start], [&mut after[..size], gate]);
+        }
+    }
+
+    /// Spreads the output's gradient to the fields; padding has none.
+    fn load_gradient(&mut self, gradient: &[T]) {
+        if !self.plan.pooled {
+            load(self.plan, gradient, self.gradient);
+        }
+        for field in self.gradient.chunks_exact_mut(self.plan.stride) {
+            let field = field.as_flattened_mut();
+            if self.plan.pooled {
+                copy(&mut field[..self.columns], gradient);
+            }
+            field[self.columns..].fill(T::default());
+        }
+    }
+
+    /// Turns the gradient of `H(layer + 1)` into that of `H(layer)` and adds those of the layer's weights to `sums`.
+    #[inline(always)]
+    fn step<L: Lanes<Real = T>>(&mut self, layer: usize, sums: &mut [T]) {
+        let (plan, size) = (self.plan, self.plan.state_packets());
+        let (matrix, matrices) = (plan.fields * plan.fields, plan.layers * plan.fields * plan.fields);
+        let (cross_sums, rest) = sums.split_at_mut(matrices);
+        let (residual_sums, bias_sums) = rest.split_at_mut(matrices);
+        self.pass_activation::<L>(layer, &mut bias_sums[layer * plan.fields..][..plan.fields]);
+        let one_gradient = plan.form.is_merged();
+        let residual = &*self.gradient;
+        let cross = if one_gradient { residual } else { &*self.cross };
+        let packets = packets(self.columns);
+        let input = &self.states[layer * size..][..size];
+        let gate = &self.gates[layer * size..][..size];
+        let weight = WeightGradient {
+            stride: plan.stride,
+            packets,
+            input,
+            cross,
+            residual,
+            cross_sums: &mut cross_sums[layer * matrix..][..matrix],
+            residual_sums: &mut residual_sums[layer * matrix..][..matrix],
+        };
+        tiles::weight_gradient::<L>(plan.form, weight, plan.fields, plan.tile_rows);
+        let weights = plan.backward.layer(layer);
+        let output = &mut *self.next;
+        let pass = InputGradient {
+            form: plan.form,
+            stride: plan.stride,
+            packets,
+            weights,
+            input,
+            gate,
+            cross,
+            residual,
+            output,
+        };
+        tiles::input_gradient::<L>(pass, &plan.backward.tiles);
+        mem::swap(&mut self.gradient, &mut self.next);
+    }
+
+    /// Turns the gradient of a layer's output into those of its two sums, and adds up that of its bias.
+    #[inline(always)]
+    fn pass_activation<L: Lanes<Real = T>>(&mut self, layer: usize, bias_sums: &mut [T]) {
+        let (form, stride, size) = (self.plan.form, self.plan.stride, self.plan.state_packets());
+        let count = packets(self.columns);
+        let output = &self.states[(layer + 1) * size..][..size];
+        let input = &self.states[layer * size..][..size];
+        let start = &self.states[..size];
+        let gate = &self.gates[layer * size..][..size];
+        for (field, bias_sum) in bias_sums.iter_mut().enumerate() {
+            let zero = L::splat(T::default());
+            let mut bias = zero;
+            for at in field * stride..field * stride + count {
+                let mut residual = L::load(&self.gradient[at]);
+                if form.activation == Activation::Relu {
+                    residual = residual.where_positive(L::load(&output[at]));
+                    residual.store(&mut self.gradient[at]);
+                }
+                let mut cross = residual;
+                if !form.is_merged() {
+                    let gate = L::load(&gate[at]);
+                    match form.product {
+                        Product::Square => {}
+                        Product::Gate => cross = cross.times(L::load(&input[at])),
+                        Product::Base => {
+                            cross = cross.times(L::load(&start[at]));
+                            L::load(&self.start[at]).plus_product(residual, gate).store(&mut self.start[at]);
+                        }
+                    }
+                    if form.is_gated() {
+                        cross = cross.where_positive(gate);
+                    }
+                    cross.store(&mut self.cross[at]);
+                }
+                bias = bias.plus(if form.is_gated() { cross } else { residual });
+            }
+            let [sum, ..] = L::sums([bias, zero, zero, zero]);
+            *bias_sum += sum;
+        }
+    }
+
+    /// Writes the gradient of `H(0)`.
+    #[inline(always)]
+    fn finish<L: Lanes<Real = T>>(&mut self, target: &mut [T]) {
+        if self.plan.form.product == Product::Base {
+            for (gradient, start) in self.gradient.iter_mut().zip(&*self.start) {
+                L::load(gradient).plus(L::load(start)).store(gradient);
+            }
+        }
+        store(self.plan, self.gradient, target);
+    }
+}
+
+/// `[rows, fields, dim]` → `[fields, columns]`, padded.
+fn load<T: Real>(plan: &Plan<T>, vectors: &[T], target: &mut [Packet<T>]) {
+    let (columns, stride) = (vectors.len() / plan.fields, plan.stride * WIDTH);
+    let target = target.as_flattened_mut();
+    for (row, vectors) in vectors.chunks_exact(plan.row_len()).enumerate() {
+        for (field, vector) in vectors.chunks_exact(plan.dim).enumerate() {
+            copy(&mut target[field * stride + row * plan.dim..][..plan.dim], vector);
+        }
+    }
+    for field in target.chunks_exact_mut(stride) {
+        let last = field[columns - 1];
+        field[columns..].fill(last);
+    }
+}
+
+/// `[fields, columns]` → `[rows, fields, dim]`
+fn store<T: Real>(plan: &Plan<T>, source: &[Packet<T>], vectors: &mut [T]) {
+    let stride = plan.stride * WIDTH;
+    let source = source.as_flattened();
+    for (row, vectors) in vectors.chunks_exact_mut(plan.row_len()).enumerate() {
+        for (field, vector) in vectors.chunks_exact_mut(plan.dim).enumerate() {
+            copy(vector, &source[field * stride + row * plan.dim..][..plan.dim]);
+        }
+    }
+}
+
+/// The sum over the fields.
+#[inline(always)]
+fn pool<L: Lanes>(plan: &Plan<L::Real>, source: &[Packet<L::Real>], target: &mut [Packet<L::Real>]) {
+    for (at, target) in target.iter_mut().enumerate() {
+        let mut sum = L::splat(L::Real::default());
+        for field in 0..plan.fields {
+            sum = sum.plus(L::load(&source[field * plan.stride + at]));
+        }
+        sum.store(target);
+    }
+}
+
+/// Copies a short slice without a call of the C library.
+fn copy<T: Copy>(target: &mut [T], source: &[T]) {
+    let (targets, target_end) = target.as_chunks_mut::<WIDTH>();
+    let (sources, source_end) = source.as_chunks::<WIDTH>();
+    for (target, source) in targets.iter_mut().zip(sources) {
+        *target = *source;
+    }
+    for (target, source) in target_end.iter_mut().zip(source_end) {
+        *target = *source;
+    }
+}
+
+/// Cuts memory into buffers of `size` packets.
+fn split<T, const COUNT: usize>(memory: &mut [Packet<T>], size: usize) -> [&mut [Packet<T>]; COUNT] {
+    let mut buffers = memory.chunks_exact_mut(size);
+    array::from_fn(|_| buffers.next().expect("scratch memory holds all buffers"))
+}

@@ -1,0 +1,136 @@
+//! Eight numbers at a time: the few vector instructions that the kernel is made of, and their form for any processor.
+
+#![expect(clippy::inline_always, reason = "AVX2 instructions only reach the loops if every step down to them is inlined")]
+
+use std::{
+    cell::RefCell,
+    ops::{Add, AddAssign, Mul},
+};
+
+/// How many numbers one vector holds.
+pub(super) const WIDTH: usize = 8;
+
+/// As many neighbouring numbers in memory as one vector holds.
+pub(super) type Packet<T> = [T; WIDTH];
+
+/// `f32`, and `f64` for the tests of gradients.
+pub(super) trait Real:
+    Copy + Default + PartialOrd + Add<Output = Self> + AddAssign + Mul<Output = Self> + Send + Sync + 'static
+{
+    /// Lends `packets` of this thread's scratch memory, aligned to cache lines and holding anything.
+    fn with_scratch(packets: usize, work: impl FnOnce(&mut [Packet<Self>]));
+}
+
+macro_rules! real {
+    ($real:ty) => {
+        impl Real for $real {
+            fn with_scratch(packets: usize, work: impl FnOnce(&mut [Packet<Self>])) {
+                const CACHE_LINE: usize = 64;
+                thread_local! { static SCRATCH: RefCell<Vec<$real>> = const { RefCell::new(Vec::new()) } }
+                SCRATCH.with_borrow_mut(|scratch| {
+                    let wanted = packets * WIDTH + CACHE_LINE / size_of::<$real>();
+                    if scratch.len() < wanted {
+                        scratch.resize(wanted, 0.0);
+                    }
+                    let start = scratch.as_ptr().align_offset(CACHE_LINE);
+                    let (aligned, _) = scratch[start..].as_chunks_mut();
+                    work(&mut aligned[..packets]);
+                });
+            }
+        }
+    };
+}
+real!(f32);
+real!(f64);
+
+/// A vector of [`WIDTH`] numbers in registers.
+pub(super) trait Lanes: Copy {
+    type Real: Real;
+
+    /// The most fields of one tile: as many sums of two vectors each as the registers hold.
+    const TILE_ROWS: usize;
+
+    fn splat(value: Self::Real) -> Self;
+    fn load(packet: &Packet<Self::Real>) -> Self;
+    fn store(self, packet: &mut Packet<Self::Real>);
+    fn plus(self, other: Self) -> Self;
+    fn times(self, other: Self) -> Self;
+    /// `self + left · right`
+    fn plus_product(self, left: Self, right: Self) -> Self;
+    /// `max(self, 0)`; what is not a number stays so.
+    fn relu(self) -> Self;
+    /// `self` where `condition` is above zero, 0 elsewhere.
+    fn where_positive(self, condition: Self) -> Self;
+    /// The sum of each of the four vectors.
+    fn sums(vectors: [Self; 4]) -> [Self::Real; 4];
+}
+
+/// [`Lanes`] of plain Rust, which the compiler turns into what the target's baseline offers.
+#[derive(Clone, Copy)]
+pub(super) struct Plain<T>(Packet<T>);
+
+impl<T: Real> Plain<T> {
+    #[inline(always)]
+    fn zip(mut self, other: Self, operation: impl Fn(T, T) -> T) -> Self {
+        for (value, other) in self.0.iter_mut().zip(other.0) {
+            *value = operation(*value, other);
+        }
+        self
+    }
+}
+
+impl<T: Real> Lanes for Plain<T> {
+    type Real = T;
+
+    const TILE_ROWS: usize = 2;
+
+    #[inline(always)]
+    fn splat(value: T) -> Self {
+        Self([value; WIDTH])
+    }
+
+    #[inline(always)]
+    fn load(packet: &Packet<T>) -> Self {
+        Self(*packet)
+    }
+
+    #[inline(always)]
+    fn store(self, packet: &mut Packet<T>) {
+        *packet = self.0;
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        self.zip(other, |value, other| value + other)
+    }
+
+    #[inline(always)]
+    fn times(self, other: Self) -> Self {
+        self.zip(other, |value, other| value * other)
+    }
+
+    // Not `mul_add`: without the instruction that is a slow call of the C library.
+    #[inline(always)]
+    fn plus_product(self, left: Self, right: Self) -> Self {
+        self.plus(left.times(right))
+    }
+
+    #[inline(always)]
+    fn relu(self) -> Self {
+        self.zip(self, |value, _| if value < T::default() { T::default() } else { value })
+    }
+
+    #[inline(always)]
+    fn where_positive(self, condition: Self) -> Self {
+        self.zip(condition, |value, condition| if condition > T::default() { value } else { T::default() })
+    }
+
+    #[inline(always)]
+    fn sums(vectors: [Self; 4]) -> [T; 4] {
+        let mut sums = [T::default(); 4];
+        for (sum, Self([a, b, c, d, e, f, g, h])) in sums.iter_mut().zip(vectors) {
+            *sum = ((a + e) + (c + g)) + ((b + f) + (d + h));
+        }
+        sums
+    }
+}

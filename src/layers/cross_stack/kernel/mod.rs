@@ -1,0 +1,229 @@
+//! The numbers of the cross stack on the CPU: all layers as one pass over plain memory, and its gradients.
+//!
+//! A block of some 16 rows is laid out as `[fields, rows · dim]`, so that a layer is one product along the field axis
+//! and everything stays in the processor's caches. The backward pass recomputes a block's hidden states instead of
+//! reading stored ones. Blocks run in parallel; weight gradients are summed by chunks of blocks that depend on the
+//! batch alone, then in order, so that results have the same bits whatever the number of threads.
+//!
+//! `plan.rs` holds what blocks share, `block.rs` one block's passes, `tiles.rs` the products, `lanes.rs` the vectors.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod block;
+mod lanes;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod tiles;
+
+use std::sync::LazyLock;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use self::{
+    block::{BackwardChunk, ForwardBlock},
+    lanes::{Lanes, Packet, Plain, Real},
+    plan::Plan,
+};
+
+/// What a layer multiplies with what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Product {
+    /// The paper's `W_C (H ⊙ H)`.
+    #[default]
+    Square,
+    /// `H ⊙ (W_C H)`
+    Gate,
+    /// `H(0) ⊙ (W_C H)`
+    Base,
+}
+
+/// Where a layer's ReLU stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// Around the whole sum, as in the paper.
+    #[default]
+    Relu,
+    /// Around `W_C` times its input, plus the bias; the residual stays outside.
+    GateRelu,
+    /// Nowhere.
+    None,
+}
+
+/// The form of a layer, with `R = W_R H`:
+///
+/// | product | `Relu` | `GateRelu` | `None` |
+/// |---|---|---|---|
+/// | `Square` | `relu(W_C (H ⊙ H) + R + b)` | `relu(W_C (H ⊙ H) + b) + R` | `W_C (H ⊙ H) + R + b` |
+/// | `Gate` | `relu(H ⊙ W_C H + R + b)` | `H ⊙ relu(W_C H + b) + R` | `H ⊙ W_C H + R + b` |
+/// | `Base` | `relu(H(0) ⊙ W_C H + R + b)` | `H(0) ⊙ relu(W_C H + b) + R` | `H(0) ⊙ W_C H + R + b` |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    pub product: Product,
+    pub activation: Activation,
+}
+
+impl Form {
+    fn is_square(self) -> bool {
+        self.product == Product::Square
+    }
+
+    /// Whether the ReLU is around `W_C` times its input alone.
+    fn is_gated(self) -> bool {
+        self.activation == Activation::GateRelu
+    }
+
+    /// Whether product and residual can be added up in one sum.
+    fn is_merged(self) -> bool {
+        self.is_square() && !self.is_gated()
+    }
+}
+
+/// The weights of all layers, row-major.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a, T = f32> {
+    /// `W_C`: `[layers, fields, fields]`
+    pub cross: &'a [T],
+    /// `W_R`: `[layers, fields, fields]`
+    pub residual: &'a [T],
+    /// `b`: `[layers, fields]`
+    pub bias: &'a [T],
+    pub layers: usize,
+    pub fields: usize,
+}
+
+impl<T> Weights<'_, T> {
+    /// The batch that `vectors` are; panics where lengths don't fit.
+    fn check(&self, vectors: &[T], dim: usize) -> usize {
+        let Self { layers, fields, .. } = *self;
+        assert!(layers > 0 && fields > 0 && dim > 0, "expected sizes above 0, found {layers}, {fields}, {dim}");
+        assert_eq!(self.cross.len(), layers * fields * fields, "cross weights are [layers, fields, fields]");
+        assert_eq!(self.residual.len(), layers * fields * fields, "residual weights are [layers, fields, fields]");
+        assert_eq!(self.bias.len(), layers * fields, "biases are [layers, fields]");
+        assert_eq!(vectors.len() % (fields * dim), 0, "vectors are [batch, {fields}, {dim}]");
+        vectors.len() / (fields * dim)
+    }
+}
+
+/// Gradients of a stack's inputs, shaped as these.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gradients<T = f32> {
+    /// `[batch, fields, dim]`
+    pub vectors: Vec<T>,
+    /// `[layers, fields, fields]`
+    pub cross: Vec<T>,
+    /// `[layers, fields, fields]`
+    pub residual: Vec<T>,
+    /// `[layers, fields]`
+    pub bias: Vec<T>,
+}
+
+/// Runs the stack; `pooled` sums the result over the fields.
+///
+/// # Shapes
+/// - vectors: `[batch, fields, dim]`
+/// - output: `[batch, dim]` when pooled, else `[batch, fields, dim]`
+///
+/// # Panics
+/// If the lengths don't fit these shapes.
+pub fn forward(form: Form, weights: &Weights, vectors: &[f32], dim: usize, pooled: bool, output: &mut [f32]) {
+    KERNELS.forward(form, weights, vectors, dim, pooled, output);
+}
+
+/// The gradients of everything that the output depends on, given the gradient of the output.
+///
+/// # Shapes
+/// - vectors: `[batch, fields, dim]`
+/// - gradient: as the output of [`forward`]
+///
+/// # Panics
+/// If the lengths don't fit these shapes.
+pub fn backward(
+    form: Form,
+    weights: &Weights,
+    vectors: &[f32],
+    dim: usize,
+    pooled: bool,
+    gradient: &[f32],
+) -> Gradients {
+    KERNELS.backward(form, weights, vectors, dim, pooled, gradient)
+}
+
+/// The fastest kernels that this processor runs.
+static KERNELS: LazyLock<Kernels<f32>> = LazyLock::new(|| {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(kernels) = avx2::kernels() {
+        return kernels;
+    }
+    Kernels::of::<Plain<f32>>()
+});
+
+/// One block's forward pass and one chunk's backward pass, compiled for some instructions.
+struct Kernels<T> {
+    /// [`Lanes::TILE_ROWS`] of these instructions.
+    tile_rows: usize,
+    forward_block: fn(&Plan<T>, ForwardBlock<T>, &mut [Packet<T>]),
+    backward_chunk: fn(&Plan<T>, BackwardChunk<T>, &mut [Packet<T>]),
+}
+
+impl<T: Real> Kernels<T> {
+    /// Kernels of vectors that any processor of the target has.
+    fn of<L: Lanes<Real = T>>() -> Self {
+        Self { tile_rows: L::TILE_ROWS, forward_block: block::forward::<L>, backward_chunk: block::backward::<L> }
+    }
+
+    fn forward(&self, form: Form, weights: &Weights<T>, vectors: &[T], dim: usize, pooled: bool, output: &mut [T]) {
+        let batch = weights.check(vectors, dim);
+        let plan = Plan::new(form, weights, [batch, dim], pooled, self.tile_rows);
+        assert_eq!(output.len(), batch * plan.output_len(), "the output has {} numbers a row", plan.output_len());
+        let blocks = output.par_chunks_mut(plan.block_rows * plan.output_len());
+        blocks.zip(vectors.par_chunks(plan.block_rows * plan.row_len())).for_each(|(output, vectors)| {
+            T::with_scratch(block::forward_packets(&plan), |scratch| {
+                (self.forward_block)(&plan, ForwardBlock { vectors, output }, scratch);
+            });
+        });
+    }
+
+    fn backward(
+        &self,
+        form: Form,
+        weights: &Weights<T>,
+        vectors: &[T],
+        dim: usize,
+        pooled: bool,
+        gradient: &[T],
+    ) -> Gradients<T> {
+        let batch = weights.check(vectors, dim);
+        let plan = Plan::new(form, weights, [batch, dim], pooled, self.tile_rows).with_backward(weights);
+        assert_eq!(gradient.len(), batch * plan.output_len(), "the gradient has {} numbers a row", plan.output_len());
+        let rows = plan.chunk_rows(batch);
+        let mut vector_gradients = vec![T::default(); vectors.len()];
+        let mut sums = vec![T::default(); batch.div_ceil(rows).max(1) * plan.weights_len()];
+        vector_gradients
+            .par_chunks_mut(rows * plan.row_len())
+            .zip(sums.par_chunks_mut(plan.weights_len()))
+            .zip(vectors.par_chunks(rows * plan.row_len()).zip(gradient.par_chunks(rows * plan.output_len())))
+            .for_each(|((vector_gradients, sums), (vectors, gradient))| {
+                let chunk = BackwardChunk { vectors, gradient, vector_gradients, sums };
+                T::with_scratch(block::backward_packets(&plan), |scratch| {
+                    (self.backward_chunk)(&plan, chunk, scratch);
+                });
+            });
+        let (total, others) = sums.split_at_mut(plan.weights_len());
+        for chunk in others.chunks_exact(plan.weights_len()) {
+            add(total, chunk);
+        }
+        let (cross, rest) = total.split_at(weights.cross.len());
+        let (residual, bias) = rest.split_at(weights.residual.len());
+        Gradients { vectors: vector_gradients, cross: cross.to_vec(), residual: residual.to_vec(), bias: bias.to_vec() }
+    }
+}
+
+fn add<T: Real>(total: &mut [T], part: &[T]) {
+    for (total, &part) in total.iter_mut().zip(part) {
+        *total += part;
+    }
+}

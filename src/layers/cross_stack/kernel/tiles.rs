@@ -1,0 +1,410 @@
+//! The products along the field axis, tile by tile: sums of a few fields and two packets of columns stay in registers.
+//!
+//! Every product has two streams: the cross stream, which `W_C` multiplies, and the residual stream, which `W_R`
+//! multiplies. Where both end in the same number they share one sum, and a tile holds twice as many fields.
+
+#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see lanes.rs")]
+
+use std::array;
+
+use super::{
+    Activation, Form, Product,
+    lanes::{Lanes, Packet},
+    plan::{Tile, tiles},
+};
+
+/// Calls a function that is generic over a tile's rows.
+macro_rules! with_rows {
+    ($rows:expr, $function:ident::<$($kind:ty),+>($($argument:expr),+)) => {
+        match $rows {
+            1 => $function::<$($kind,)+ 1>($($argument),+),
+            2 => $function::<$($kind,)+ 2>($($argument),+),
+            3 => $function::<$($kind,)+ 3>($($argument),+),
+            4 => $function::<$($kind,)+ 4>($($argument),+),
+            5 => $function::<$($kind,)+ 5>($($argument),+),
+            6 => $function::<$($kind,)+ 6>($($argument),+),
+            rows => unreachable!("tiles have 1 to 6 rows, found {rows}"),
+        }
+    };
+}
+
+/// The two streams of a product, read for one field and two packets of columns.
+trait Streams<L: Lanes> {
+    fn residual(&self, at: usize) -> [L; 2];
+    fn cross(&self, at: usize, residual: [L; 2]) -> [L; 2];
+}
+
+/// One buffer for both.
+struct Same<'a, T>(&'a [Packet<T>]);
+
+/// The cross stream is the square of the residual's.
+struct Squared<'a, T>(&'a [Packet<T>]);
+
+/// A buffer each.
+struct Both<'a, T> {
+    cross: &'a [Packet<T>],
+    residual: &'a [Packet<T>],
+}
+
+#[inline(always)]
+fn load_pair<L: Lanes>(packets: &[Packet<L::Real>], at: usize) -> [L; 2] {
+    let pair = &packets[at..][..2];
+    [L::load(&pair[0]), L::load(&pair[1])]
+}
+
+impl<L: Lanes> Streams<L> for Same<'_, L::Real> {
+    #[inline(always)]
+    fn residual(&self, at: usize) -> [L; 2] {
+        load_pair(self.0, at)
+    }
+
+    #[inline(always)]
+    fn cross(&self, _: usize, residual: [L; 2]) -> [L; 2] {
+        residual
+    }
+}
+
+impl<L: Lanes> Streams<L> for Squared<'_, L::Real> {
+    #[inline(always)]
+    fn residual(&self, at: usize) -> [L; 2] {
+        load_pair(self.0, at)
+    }
+
+    #[inline(always)]
+    fn cross(&self, _: usize, [left, right]: [L; 2]) -> [L; 2] {
+        [left.times(left), right.times(right)]
+    }
+}
+
+impl<L: Lanes> Streams<L> for Both<'_, L::Real> {
+    #[inline(always)]
+    fn residual(&self, at: usize) -> [L; 2] {
+        load_pair(self.residual, at)
+    }
+
+    #[inline(always)]
+    fn cross(&self, at: usize, _: [L; 2]) -> [L; 2] {
+        load_pair(self.cross, at)
+    }
+}
+
+/// Adds one stream's field to the sums of a tile.
+#[inline(always)]
+fn accumulate<L: Lanes, const ROWS: usize>(sums: &mut [[L; 2]; ROWS], weights: &[L::Real; ROWS], values: [L; 2]) {
+    for row in 0..ROWS {
+        let weight = L::splat(weights[row]);
+        sums[row][0] = sums[row][0].plus_product(weight, values[0]);
+        sums[row][1] = sums[row][1].plus_product(weight, values[1]);
+    }
+}
+
+/// `start + W_C · cross + W_R · residual` of a tile's rows.
+#[inline(always)]
+fn merged_sums<L: Lanes, S: Streams<L>, const ROWS: usize>(
+    weights: &[L::Real],
+    streams: &S,
+    [at, stride]: [usize; 2],
+    start: [L; ROWS],
+) -> [[L; 2]; ROWS] {
+    let mut sums = [[L::splat(L::Real::default()); 2]; ROWS];
+    for row in 0..ROWS {
+        sums[row] = [start[row]; 2];
+    }
+    for (field, [cross_weights, residual_weights]) in weights_of_fields(weights).iter().enumerate() {
+        let residual = streams.residual(field * stride + at);
+        accumulate(&mut sums, residual_weights, residual);
+        let cross = streams.cross(field * stride + at, residual);
+        accumulate(&mut sums, cross_weights, cross);
+    }
+    sums
+}
+
+/// `[W_C · cross, W_R · residual]` of a tile's rows.
+#[inline(always)]
+fn separate_sums<L: Lanes, S: Streams<L>, const ROWS: usize>(
+    weights: &[L::Real],
+    streams: &S,
+    [at, stride]: [usize; 2],
+) -> [[[L; 2]; ROWS]; 2] {
+    let mut cross_sums = [[L::splat(L::Real::default()); 2]; ROWS];
+    let mut residual_sums = cross_sums;
+    for (field, [cross_weights, residual_weights]) in weights_of_fields(weights).iter().enumerate() {
+        let residual = streams.residual(field * stride + at);
+        accumulate(&mut residual_sums, residual_weights, residual);
+        let cross = streams.cross(field * stride + at, residual);
+        accumulate(&mut cross_sums, cross_weights, cross);
+    }
+    [cross_sums, residual_sums]
+}
+
+/// A tile's weights by input field: those of `W_C`, those of `W_R`.
+#[inline(always)]
+fn weights_of_fields<T, const ROWS: usize>(weights: &[T]) -> &[[[T; ROWS]; 2]] {
+    let (rows, _) = weights.as_chunks::<ROWS>();
+    let (fields, _) = rows.as_chunks::<2>();
+    fields
+}
+
+/// The weights that were packed for a tile.
+#[inline(always)]
+fn weights_of_tile<T>(weights: &[T], fields: usize, tile: Tile) -> &[T] {
+    &weights[2 * fields * tile.field..][..2 * fields * tile.rows]
+}
+
+/// One layer of the forward pass. Buffers are `[fields, stride]` packets.
+pub(super) struct ForwardLayer<'a, T> {
+    pub(super) form: Form,
+    pub(super) stride: usize,
+    /// Packets in use, an even number.
+    pub(super) packets: usize,
+    pub(super) weights: &'a [T],
+    pub(super) bias: &'a [T],
+    pub(super) input: &'a [Packet<T>],
+    /// `H(0)`
+    pub(super) start: &'a [Packet<T>],
+    pub(super) output: &'a mut [Packet<T>],
+    /// `W_C H` or its ReLU, where sums are separate.
+    pub(super) gate: &'a mut [Packet<T>],
+}
+
+/// Runs one layer.
+#[inline(always)]
+pub(super) fn forward<L: Lanes>(mut layer: ForwardLayer<L::Real>, tiles: &[Tile]) {
+    for at in (0..layer.packets).step_by(2) {
+        for &tile in tiles {
+            if layer.form.is_merged() {
+                with_rows!(tile.rows, forward_merged::<L>(&mut layer, tile, at));
+            } else if layer.form.is_square() {
+                let streams = Squared(layer.input);
+                with_rows!(tile.rows, forward_separate::<L, _>(&mut layer, &streams, tile, at));
+            } else {
+                let streams = Same(layer.input);
+                with_rows!(tile.rows, forward_separate::<L, _>(&mut layer, &streams, tile, at));
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn forward_merged<L: Lanes, const ROWS: usize>(layer: &mut ForwardLayer<L::Real>, tile: Tile, at: usize) {
+    let weights = weights_of_tile(layer.weights, layer.bias.len(), tile);
+    let mut bias = [L::splat(L::Real::default()); ROWS];
+    for row in 0..ROWS {
+        bias[row] = L::splat(layer.bias[tile.field + row]);
+    }
+    let sums = merged_sums::<L, _, ROWS>(weights, &Squared(layer.input), [at, layer.stride], bias);
+    let relu = layer.form.activation == Activation::Relu;
+    for row in 0..ROWS {
+        let output = &mut layer.output[(tile.field + row) * layer.stride + at..][..2];
+        for half in 0..2 {
+            let sum = sums[row][half];
+            (if relu { sum.relu() } else { sum }).store(&mut output[half]);
+        }
+    }
+}
+
+#[inline(always)]
+fn forward_separate<L: Lanes, S: Streams<L>, const ROWS: usize>(
+    layer: &mut ForwardLayer<L::Real>,
+    streams: &S,
+    tile: Tile,
+    at: usize,
+) {
+    let weights = weights_of_tile(layer.weights, layer.bias.len(), tile);
+    let [cross, residual] = separate_sums::<L, S, ROWS>(weights, streams, [at, layer.stride]);
+    for row in 0..ROWS {
+        let bias = L::splat(layer.bias[tile.field + row]);
+        for half in 0..2 {
+            let place = (tile.field + row) * layer.stride + at + half;
+            let (mut gate, mut residual) = (cross[row][half], residual[row][half]);
+            if layer.form.is_gated() {
+                gate = gate.plus(bias).relu();
+            } else {
+                residual = residual.plus(bias);
+            }
+            gate.store(&mut layer.gate[place]);
+            let sum = match layer.form.product {
+                Product::Square => residual.plus(gate),
+                Product::Gate => residual.plus_product(gate, L::load(&layer.input[place])),
+                Product::Base => residual.plus_product(gate, L::load(&layer.start[place])),
+            };
+            let output = if layer.form.activation == Activation::Relu { sum.relu() } else { sum };
+            output.store(&mut layer.output[place]);
+        }
+    }
+}
+
+/// From the gradients of a layer's two sums to that of its input. Buffers are `[fields, stride]` packets.
+pub(super) struct InputGradient<'a, T> {
+    pub(super) form: Form,
+    pub(super) stride: usize,
+    /// Packets in use, an even number.
+    pub(super) packets: usize,
+    /// The transposed weights.
+    pub(super) weights: &'a [T],
+    pub(super) input: &'a [Packet<T>],
+    pub(super) gate: &'a [Packet<T>],
+    /// Gradient of `W_C` times its input.
+    pub(super) cross: &'a [Packet<T>],
+    /// Gradient of `W_R H`.
+    pub(super) residual: &'a [Packet<T>],
+    pub(super) output: &'a mut [Packet<T>],
+}
+
+/// Computes the gradient of a layer's input.
+#[inline(always)]
+pub(super) fn input_gradient<L: Lanes>(mut pass: InputGradient<L::Real>, tiles: &[Tile]) {
+    let fields: usize = tiles.iter().map(|tile| tile.rows).sum();
+    for at in (0..pass.packets).step_by(2) {
+        for &tile in tiles {
+            let weights = weights_of_tile(pass.weights, fields, tile);
+            let both = Both { cross: pass.cross, residual: pass.residual };
+            if pass.form.is_merged() {
+                let same = Same(pass.residual);
+                with_rows!(tile.rows, input_separate::<L, _>(&mut pass, weights, &same, tile, at));
+            } else if pass.form.is_square() {
+                with_rows!(tile.rows, input_separate::<L, _>(&mut pass, weights, &both, tile, at));
+            } else {
+                with_rows!(tile.rows, input_merged::<L, _>(&mut pass, weights, &both, tile, at));
+            }
+        }
+    }
+}
+
+/// `W_Rᵀ residual + 2 H ⊙ W_Cᵀ cross`, for the square.
+#[inline(always)]
+fn input_separate<L: Lanes, S: Streams<L>, const ROWS: usize>(
+    pass: &mut InputGradient<L::Real>,
+    weights: &[L::Real],
+    streams: &S,
+    tile: Tile,
+    at: usize,
+) {
+    let [cross, residual] = separate_sums::<L, S, ROWS>(weights, streams, [at, pass.stride]);
+    for row in 0..ROWS {
+        for half in 0..2 {
+            let place = (tile.field + row) * pass.stride + at + half;
+            let input = L::load(&pass.input[place]);
+            residual[row][half].plus_product(input.plus(input), cross[row][half]).store(&mut pass.output[place]);
+        }
+    }
+}
+
+/// `W_Rᵀ residual + W_Cᵀ cross`, and `residual ⊙ gate` where the input is also the gate's partner.
+#[inline(always)]
+fn input_merged<L: Lanes, S: Streams<L>, const ROWS: usize>(
+    pass: &mut InputGradient<L::Real>,
+    weights: &[L::Real],
+    streams: &S,
+    tile: Tile,
+    at: usize,
+) {
+    let zero = [L::splat(L::Real::default()); ROWS];
+    let sums = merged_sums::<L, S, ROWS>(weights, streams, [at, pass.stride], zero);
+    for row in 0..ROWS {
+        for half in 0..2 {
+            let place = (tile.field + row) * pass.stride + at + half;
+            let mut sum = sums[row][half];
+            if pass.form.product == Product::Gate {
+                sum = sum.plus_product(L::load(&pass.residual[place]), L::load(&pass.gate[place]));
+            }
+            sum.store(&mut pass.output[place]);
+        }
+    }
+}
+
+/// From a layer's input and the gradients of its two sums to those of its matrices. Buffers are `[fields, stride]`.
+pub(super) struct WeightGradient<'a, T> {
+    pub(super) stride: usize,
+    pub(super) packets: usize,
+    pub(super) input: &'a [Packet<T>],
+    pub(super) cross: &'a [Packet<T>],
+    pub(super) residual: &'a [Packet<T>],
+    /// `[fields, fields]`, added to.
+    pub(super) cross_sums: &'a mut [T],
+    /// `[fields, fields]`, added to.
+    pub(super) residual_sums: &'a mut [T],
+}
+
+/// Adds the gradients of `W_C` and `W_R`: sums over the columns of `cross · input` (squared or not) and
+/// `residual · input`.
+#[inline(always)]
+pub(super) fn weight_gradient<L: Lanes>(
+    form: Form,
+    mut pass: WeightGradient<L::Real>,
+    fields: usize,
+    tile_rows: usize,
+) {
+    for tile in tiles(fields, tile_rows) {
+        if form.is_merged() {
+            with_rows!(tile.rows, weight_tile::<L, SquareOfOne>(&mut pass, fields, tile));
+        } else if form.is_square() {
+            with_rows!(tile.rows, weight_tile::<L, SquareOfTwo>(&mut pass, fields, tile));
+        } else {
+            with_rows!(tile.rows, weight_tile::<L, PlainOfTwo>(&mut pass, fields, tile));
+        }
+    }
+}
+
+/// What a tile of weight gradients multiplies.
+trait Factors {
+    /// Whether `W_C` had the square of the input.
+    const SQUARED: bool;
+    /// Whether both sums have one gradient.
+    const ONE: bool;
+}
+
+struct SquareOfOne;
+struct SquareOfTwo;
+struct PlainOfTwo;
+
+impl Factors for SquareOfOne {
+    const SQUARED: bool = true;
+    const ONE: bool = true;
+}
+
+impl Factors for SquareOfTwo {
+    const SQUARED: bool = true;
+    const ONE: bool = false;
+}
+
+impl Factors for PlainOfTwo {
+    const SQUARED: bool = false;
+    const ONE: bool = false;
+}
+
+#[inline(always)]
+fn weight_tile<L: Lanes, F: Factors, const ROWS: usize>(
+    pass: &mut WeightGradient<L::Real>,
+    fields: usize,
+    tile: Tile,
+) {
+    let zero = L::splat(L::Real::default());
+    let cross: [&[Packet<L::Real>]; ROWS] =
+        array::from_fn(|row| &pass.cross[(tile.field + row) * pass.stride..][..pass.packets]);
+    let residual: [&[Packet<L::Real>]; ROWS] =
+        array::from_fn(|row| &pass.residual[(tile.field + row) * pass.stride..][..pass.packets]);
+    for field in 0..fields {
+        let input = &pass.input[field * pass.stride..][..pass.packets];
+        let mut sums = [[zero; 2]; ROWS];
+        for at in 0..pass.packets {
+            let input = L::load(&input[at]);
+            let factor = if F::SQUARED { input.times(input) } else { input };
+            for row in 0..ROWS {
+                let residual = L::load(&residual[row][at]);
+                let cross = if F::ONE { residual } else { L::load(&cross[row][at]) };
+                sums[row][0] = sums[row][0].plus_product(cross, factor);
+                sums[row][1] = sums[row][1].plus_product(residual, input);
+            }
+        }
+        for (pair, sums) in sums.chunks(2).enumerate() {
+            let [left, right] = if let [left, right] = sums { [*left, *right] } else { [sums[0], [zero; 2]] };
+            let totals = L::sums([left[0], left[1], right[0], right[1]]);
+            for (row, [cross, residual]) in totals.as_chunks::<2>().0[..sums.len()].iter().enumerate() {
+                let place = (tile.field + 2 * pair + row) * fields + field;
+                pass.cross_sums[place] += *cross;
+                pass.residual_sums[place] += *residual;
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Logits and labels → METRICS, exactly and over the whole set; and the record of a run that carries them.
+//!
+//! Sums are `f64` and taken in one fixed order, so a result depends on the rows alone: not on threads, nor on how rows
+//! were cut into batches. Everything is computed from logits, so that saturated probabilities cost neither precision
+//! nor ties.
+
+mod auc;
+mod calibration;
+mod evaluation;
+mod grouped_auc;
+mod logloss;
+mod name;
+mod pointwise;
+mod precision_recall;
+mod ranking;
+mod record;
+mod threshold;
+
+pub use self::auc::auc;
+pub use evaluation::{Evaluation, Metrics, Reason, Undefined, evaluate};
+pub use logloss::{logloss, probability};
+pub use name::MetricName;
+pub use record::{EpochRecord, EvalRecord, PrepareRecord, RowCounts, RunRecord, rows_per_second};

@@ -1,0 +1,97 @@
+//! The registry: one file a model, one line here.
+//!
+//! A model is a pure function from [`Embedded`] to logits. It never sees ids, labels or files.
+
+mod deepfm;
+mod fm;
+mod lr;
+mod secn;
+
+use burn::{module::Module, tensor::Tensor};
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    deepfm::{DeepFm, DeepFmConfig},
+    fm::{Fm, FmConfig},
+    lr::{Lr, LrConfig},
+    secn::{Secn, SecnConfig},
+};
+pub use crate::{
+    embedding::{Embedded, Needs, Shape},
+    layers::parameters::Parameters,
+};
+
+/// What `secn models` tells about a model.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ModelInfo {
+    /// The name of the table in the config: `[model.NAME]`.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// Where it was published.
+    pub paper: &'static str,
+    /// A config to start from.
+    pub config: &'static str,
+}
+
+macro_rules! registry {
+    ($($name:literal $variant:ident $config:ident: $summary:literal, $paper:literal;)+) => {
+        /// `[model.NAME]`: the model's name and its settings.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub enum ModelConfig {
+            $(#[serde(rename = $name)] $variant($config),)+
+        }
+
+        /// Any registered model, with its weights.
+        #[derive(Module, Debug)]
+        pub enum Model {
+            $($variant($variant),)+
+        }
+
+        /// All registered models, in the order of the tables.
+        pub const MODELS: &[ModelInfo] = &[$(ModelInfo {
+            name: $name,
+            summary: $summary,
+            paper: $paper,
+            config: concat!("configs/criteo/", $name, ".toml"),
+        },)+];
+
+        impl ModelConfig {
+            /// The model's name, as `[model.NAME]` spells it.
+            pub const fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)+ }
+            }
+
+            /// The model's default settings.
+            pub fn by_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant($config::default())),)+ _ => None }
+            }
+
+            /// Which tables the model reads.
+            pub fn needs(&self) -> Needs {
+                match self { $(Self::$variant(config) => config.needs(),)+ }
+            }
+
+            /// A model with new weights.
+            pub fn init(&self, shape: Shape, parameters: &Parameters) -> Model {
+                match self { $(Self::$variant(config) => Model::$variant(config.init(shape, parameters)),)+ }
+            }
+        }
+
+        impl Model {
+            /// # Shapes
+            /// - embedded: `batch` rows
+            /// - returns: `[batch]` logits
+            pub fn forward(&self, embedded: Embedded) -> Tensor<1> {
+                match self { $(Self::$variant(model) => model.forward(embedded),)+ }
+            }
+        }
+    };
+}
+
+registry! {
+    "lr" Lr LrConfig: "logistic regression: a weight a feature", "";
+    "fm" Fm FmConfig: "factorization machine: a weight a feature and the products of all pairs", "Rendle, ICDM 2010";
+    "deepfm" DeepFm DeepFmConfig: "FM beside a multi-layer perceptron on the same vectors", "arXiv 1703.04247";
+    "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
+}

@@ -1,0 +1,7 @@
+//! What people and scripts read of a run: JSON on standard output and in `result.json`, tables on a terminal.
+
+mod json;
+mod table;
+
+pub use json::{ReportError, to_json, write_result};
+pub use table::{epoch_line, metrics_table, models_table, summary};

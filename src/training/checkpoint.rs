@@ -1,0 +1,145 @@
+//! What a checkpoint holds: dense weights, tables, moments, and where the training stands.
+//!
+//! `best` has the weights alone; `last` has all that `--resume` needs to go on with the same bits. The random streams
+//! need no place in it: each follows from the seed, the epoch and the step.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ScheduleState, Trainer, TrainingError,
+    checkpoint_files::{Reader, Writer, damaged, recover},
+    dense::{self, Weight},
+};
+use crate::{
+    embedding::{Embedding, Table},
+    metrics::EpochRecord,
+    models::Model,
+};
+
+const DENSE: &str = "dense.safetensors";
+const TABLE: &str = "table.safetensors";
+const MOMENTS: &str = "moments.safetensors";
+const OPTIMIZER: &str = "optimizer.burnpack";
+
+/// Where the training stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Epochs done.
+    pub epoch: u64,
+    /// Batches done in the epoch that runs.
+    pub batch: u64,
+    /// Steps done in all.
+    pub step: u64,
+    /// Sum of the loss over the epoch's rows so far.
+    pub loss_sum: f64,
+    /// The epoch's rows so far.
+    pub rows: u64,
+    /// Seconds of training in the epoch so far, evaluations left out.
+    pub seconds: f64,
+    /// Seconds of those spent waiting for data.
+    pub wait_seconds: f64,
+    pub schedule: ScheduleState,
+    /// The watched metric's best value.
+    pub best: Option<f64>,
+    /// Whether a best checkpoint was written.
+    pub has_best: bool,
+    /// The epoch, from 1, of the best checkpoint.
+    pub best_epoch: u64,
+    /// Evaluations in a row without gain.
+    pub without_gain: usize,
+    /// Evaluations so far: lines of `metrics.jsonl`.
+    pub evaluations: u64,
+    pub epochs: Vec<EpochRecord>,
+    /// Whether early stopping has ended the training.
+    pub stopped: bool,
+}
+
+/// A checkpoint's content, borrowed from a trainer.
+pub struct Checkpoint<'a> {
+    pub trainer: &'a Trainer,
+    pub progress: &'a Progress,
+    /// Whether `--resume` shall be able to go on from it.
+    pub resumable: bool,
+}
+
+/// Writes a checkpoint in the place of an older one.
+///
+/// # Errors
+/// [`TrainingError::Io`] with the path.
+pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainingError> {
+    let trainer = checkpoint.trainer;
+    let mut writer = Writer::new(folder)?;
+    writer.add_tensors(DENSE, &dense::weights(trainer.model()))?;
+    writer.add_tensors(TABLE, &parts(&trainer.embedding, |_| 0..1))?;
+    if checkpoint.resumable {
+        writer.add_tensors(MOMENTS, &parts(&trainer.embedding, |table| 1..table.moments() + 1))?;
+        let optimizer = trainer.dense.to_bytes().map_err(|reason| damaged(&folder.join(OPTIMIZER), &reason))?;
+        writer.add(OPTIMIZER, &optimizer)?;
+    }
+    writer.finish(checkpoint.progress)
+}
+
+/// The weights of a checkpoint, best or last.
+///
+/// # Errors
+/// [`TrainingError`] with the path of what is missing, damaged or of another shape.
+pub fn load_best(folder: &Path, model: Model, embedding: &mut Embedding) -> Result<(Model, Progress), TrainingError> {
+    recover(folder)?;
+    let reader = Reader::<Progress>::open(folder)?;
+    let mismatch = |reason| TrainingError::Mismatch { path: folder.to_owned(), reason };
+    let model = dense::with_weights(model, &reader.read_tensors(DENSE)?).map_err(mismatch)?;
+    set_parts(embedding, &reader.read_tensors(TABLE)?, |_| 0..1).map_err(mismatch)?;
+    Ok((model, reader.content))
+}
+
+/// Everything of a `last` checkpoint.
+///
+/// # Errors
+/// [`TrainingError`] with the path of what is missing, damaged or of another shape.
+pub fn load_last(folder: &Path, mut trainer: Trainer) -> Result<(Trainer, Progress), TrainingError> {
+    let (model, progress) = load_best(folder, trainer.model().clone(), &mut trainer.embedding)?;
+    trainer.set_model(model);
+    let reader = Reader::<Progress>::open(folder)?;
+    let mismatch = |reason| TrainingError::Mismatch { path: folder.to_owned(), reason };
+    let moments = reader.read_tensors(MOMENTS)?;
+    set_parts(&mut trainer.embedding, &moments, |table| 1..table.moments() + 1).map_err(mismatch)?;
+    let optimizer = reader.read(OPTIMIZER)?;
+    trainer.dense =
+        trainer.dense.restore(optimizer).map_err(|reason| damaged(&folder.join(OPTIMIZER), &reason))?;
+    Ok((trainer, progress))
+}
+
+fn part_name(table: &str, part: usize) -> String {
+    if part == 0 { table.to_owned() } else { format!("{table}.moment_{part}") }
+}
+
+fn parts(embedding: &Embedding, which: impl Fn(&Table) -> std::ops::Range<usize>) -> Vec<Weight> {
+    let table_parts = |(name, table): (&'static str, &Table)| {
+        let shape = vec![table.rows(), table.dim()];
+        let weight = |part| Weight { name: part_name(name, part), shape: shape.clone(), values: table.part(part) };
+        which(table).map(weight).collect::<Vec<_>>()
+    };
+    embedding.tables().flat_map(table_parts).collect()
+}
+
+fn set_parts(
+    embedding: &mut Embedding,
+    weights: &[Weight],
+    which: impl Fn(&Table) -> std::ops::Range<usize>,
+) -> Result<(), String> {
+    for (name, table) in embedding.tables_mut() {
+        for part in which(table) {
+            let name = part_name(name, part);
+            let shape = [table.rows(), table.dim()];
+            let weight = weights.iter().find(|weight| weight.name == name);
+            let weight = weight.ok_or_else(|| format!("expected a table `{name}`, found none"))?;
+            if weight.shape != shape {
+                return Err(format!("table `{name}`: expected shape {shape:?}, found {:?}", weight.shape));
+            }
+            table.set_part(part, &weight.values);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! Scoring a whole set with fixed weights.
+
+use burn::{module::Module, tensor::Device};
+
+use crate::{
+    embedding::Embedding,
+    features::{Batch, Cache, ordered},
+    metrics::{Evaluation, evaluate},
+    models::Model,
+};
+
+/// Rows scored at a time; only speed depends on it.
+const BATCH_SIZE: usize = 4096;
+
+/// Logits and labels of a set, row by row.
+#[derive(Clone, Debug, Default)]
+pub struct Scores {
+    pub logits: Vec<f32>,
+    pub labels: Vec<f32>,
+    /// Empty where there are no groups.
+    pub groups: Vec<u64>,
+}
+
+impl Scores {
+    /// All metrics, over the whole set.
+    pub fn evaluate(&self) -> Evaluation {
+        evaluate(&self.logits, &self.labels, (!self.groups.is_empty()).then_some(&self.groups))
+    }
+}
+
+/// Scores all rows of `cache`.
+pub fn score(model: &Model, embedding: &Embedding, cache: &Cache, device: &Device) -> Scores {
+    let model = model.valid();
+    let device = device.clone().inner();
+    let mut scores = Scores::default();
+    for batch in ordered(cache, BATCH_SIZE) {
+        scores.logits.extend(score_batch(&model, embedding, &batch, &device));
+        scores.labels.extend(&batch.labels);
+        scores.groups.extend(&batch.groups);
+    }
+    scores
+}
+
+/// The logits of one batch; neither model nor device has autodiff.
+pub fn score_batch(model: &Model, embedding: &Embedding, batch: &Batch, device: &Device) -> Vec<f32> {
+    let logits = model.forward(embedding.gather(batch, device).embedded());
+    logits.into_data().to_vec().expect("logits are f32, as the weights are")
+}

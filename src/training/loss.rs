@@ -1,0 +1,29 @@
+//! The training loss.
+
+use burn::tensor::{Tensor, activation};
+
+/// The mean logloss in nats, from logits and so stable: `max(z, 0) − z·y + ln(1 + e^−|z|)`.
+///
+/// # Shapes
+/// - logits, labels: `[batch]`; labels are 0 or 1
+/// - returns: `[1]`
+pub fn logloss(logits: Tensor<1>, labels: Tensor<1>) -> Tensor<1> {
+    let tail = logits.clone().abs().neg().exp().log1p();
+    (activation::relu(logits.clone()) - logits * labels + tail).mean()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn the_loss_of_huge_logits_is_finite() {
+        let device = Device::flex();
+        let logits = Tensor::<1>::from_floats([1e4, -1e4, 0.0], &device);
+        let labels = Tensor::<1>::from_floats([0.0, 0.0, 1.0], &device);
+        let loss: f32 = logloss(logits, labels).into_scalar();
+        assert!((loss - (1e4 + std::f32::consts::LN_2) / 3.0).abs() < 1e-2, "{loss}");
+    }
+}

@@ -1,0 +1,24 @@
+//! Batches → trained weights: the loop, its loss, the dense optimizer, schedules, early stopping and checkpoints.
+
+mod checkpoint;
+mod checkpoint_files;
+mod config;
+mod dense;
+mod error;
+mod evaluate;
+mod fit;
+mod loss;
+mod schedule;
+mod step;
+
+pub use self::{
+    checkpoint::{Checkpoint, Progress, load_best, load_last, save},
+    config::{DenseOptimizer, EarlyStop, EvaluateEvery, TrainingConfig},
+    dense::{DenseState, Weight, weights, with_weights},
+    error::TrainingError,
+    evaluate::{Scores, score, score_batch},
+    fit::{EvaluationRecord, Event, Fit, StepEvent, fit},
+    loss::logloss,
+    schedule::{Decay, Exponential, Plateau, Schedule, ScheduleState, Warmup},
+    step::{StepOutcome, Trainer},
+};
