@@ -160,7 +160,7 @@ fn wgpu(device: DeviceName, index: Option<usize>, vulkan: bool) -> Result<Device
     use burn::tensor::DeviceKind;
     let kind = index.map_or(DeviceKind::DefaultDevice, DeviceKind::DiscreteGpu);
     let options = Device::wgpu_options().device_kind(kind);
-    let options = if vulkan { options.graphics_api(burn::tensor::WgpuBackend::Vulkan) } else { options };
+    let options = if vulkan { options.graphics_api(burn::tensor::wgpu::WgpuBackend::Vulkan) } else { options };
     match quietly(|| options.init()) {
         Some(Ok(opened)) => Ok(opened),
         Some(Err(error)) => Err(DeviceError::NotFound { device, reason: error.to_string() }),

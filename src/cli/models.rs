@@ -14,7 +14,7 @@ pub(super) struct ModelsArgs {
 
 pub(super) fn run(args: &ModelsArgs) -> anyhow::Result<()> {
     if args.json {
-        return print(&report::to_json(MODELS));
+        return print(&report::to_json(&MODELS));
     }
     let rows: Vec<Vec<String>> = MODELS
         .iter()

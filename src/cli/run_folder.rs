@@ -163,7 +163,7 @@ pub(super) struct Loaded {
     pub(super) folder: RunFolder,
     pub(super) config: Config,
     pub(super) schema: Schema,
-    pub(super) vocabulary: Vocabulary,
+    pub(super) vocabulary: std::sync::Arc<Vocabulary>,
     pub(super) model: Model,
     pub(super) embedding: Embedding,
 }
@@ -174,7 +174,7 @@ impl Loaded {
         let context = || format!("cannot read the run {}", checkpoint.display());
         let (folder, checkpoint) = RunFolder::open(checkpoint).with_context(context)?;
         let config = Config::load(&folder.config(), &[]).with_context(context)?;
-        let vocabulary = Vocabulary::load(&folder.vocabulary()).with_context(context)?;
+        let vocabulary = std::sync::Arc::new(Vocabulary::load(&folder.vocabulary()).with_context(context)?);
         let schema_path = folder.schema();
         let schema = fs::read(&schema_path).map_err(anyhow::Error::from);
         let schema = schema.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));

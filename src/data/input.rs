@@ -66,7 +66,7 @@ fn expand(pattern: &str) -> Result<Vec<Input>, DataError> {
     for path in paths {
         let path = path.map_err(|error| {
             let file = error.path().to_string_lossy().into();
-            DataError::Io { file, source: error.into_error() }
+            DataError::Io { file, source: error.into() }
         })?;
         if !path.is_dir() {
             check_file(&path)?;

@@ -15,6 +15,8 @@ mod reader;
 mod records;
 mod rows;
 mod stdin;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +72,7 @@ impl FormatName {
 }
 
 /// What the reader has to know about a format of text.
+#[derive(Debug)]
 struct Format {
     about: &'static str,
     /// Where records end.
@@ -83,5 +86,5 @@ struct Format {
     /// A column's kind before the features have their say.
     kind: fn(name: &str) -> FieldKind,
     /// Adds the rows of a block's bytes; may rewrite them in place (quotes).
-    split: fn(bytes: &mut [u8], rows: &mut RowBlock) -> Result<(), DataError>,
+    split: fn(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(), DataError>,
 }

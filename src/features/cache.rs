@@ -43,8 +43,8 @@ impl CacheLayout {
             columns.push(Field::new("group", DataType::UInt64, false));
         }
         let names = serde_json::to_string(&self.fields).expect("names are text");
-        let metadata = [("fields".into(), names), ("table_rows".into(), self.table_rows.to_string())];
-        Arc::new(Schema::new(columns).with_metadata(metadata.into()))
+        let metadata = [("fields".to_owned(), names), ("table_rows".to_owned(), self.table_rows.to_string())];
+        Arc::new(Schema::new(columns).with_metadata(std::collections::HashMap::from(metadata)))
     }
 
     fn list(&self, item: DataType) -> DataType {

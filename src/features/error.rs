@@ -48,6 +48,11 @@ pub enum FeaturesError {
 }
 
 impl FeaturesError {
+    /// Whether the config is wrong, and not the data.
+    pub fn is_config(&self) -> bool {
+        matches!(self, Self::UnknownField { .. } | Self::NeedsFirstPass { .. } | Self::StdinTwice)
+    }
+
     /// What to do about it, for the line that starts with `hint:`.
     pub fn hint(&self) -> Option<String> {
         let text = match self {

@@ -13,7 +13,7 @@ use crate::seed::mix;
 #[derive(Clone, Debug)]
 pub(super) struct TextMap<V> {
     hex: HashMap<u32, V, FixedState>,
-    text: HashMap<Box<[u8]>, V, FixedState>,
+    text: HashMap<Vec<u8>, V, FixedState>,
     text_bytes: usize,
 }
 
@@ -26,7 +26,7 @@ impl<V: Copy> TextMap<V> {
     pub(super) fn with_capacity(hex: usize, text: usize) -> Self {
         let state = FixedState::default();
         Self {
-            hex: HashMap::with_capacity_and_hasher(hex, state),
+            hex: HashMap::with_capacity_and_hasher(hex, state.clone()),
             text: HashMap::with_capacity_and_hasher(text, state),
             text_bytes: 0,
         }
@@ -62,7 +62,7 @@ impl<V: Copy> TextMap<V> {
             }
             TextKey::Text(text) => {
                 self.text_bytes += text.len();
-                self.text.insert(text, value);
+                self.text.insert(text.into_vec(), value);
             }
         }
     }
@@ -70,13 +70,13 @@ impl<V: Copy> TextMap<V> {
     /// All entries, in no order that means anything.
     pub(super) fn into_entries(self) -> impl Iterator<Item = (TextKey, V)> {
         let hex = self.hex.into_iter().map(|(number, value)| (TextKey::Hex(number), value));
-        hex.chain(self.text.into_iter().map(|(text, value)| (TextKey::Text(text), value)))
+        hex.chain(self.text.into_iter().map(|(text, value)| (TextKey::Text(text.into_boxed_slice()), value)))
     }
 
     /// All entries with their texts, in no order that means anything.
     pub(super) fn entries(&self) -> impl Iterator<Item = (TextKey, V)> + '_ {
         let hex = self.hex.iter().map(|(number, value)| (TextKey::Hex(*number), *value));
-        hex.chain(self.text.iter().map(|(text, value)| (TextKey::Text(text.clone()), *value)))
+        hex.chain(self.text.iter().map(|(text, value)| (TextKey::Text(text.as_slice().into()), *value)))
     }
 
     /// The memory that the map takes, in bytes.

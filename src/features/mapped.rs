@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
-use arrow_ipc::convert::fb_to_schema;
+use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::{FileDecoder, read_footer_length};
 use arrow_ipc::{Block, root_as_footer};
 use arrow_schema::{ArrowError, SchemaRef};
@@ -54,7 +54,7 @@ fn decode(buffer: &Buffer) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> 
     let footer = root_as_footer(&buffer[footer_start..trailer_start])
         .map_err(|error| ArrowError::IpcError(format!("expected an Arrow footer, found none ({error})")))?;
     let schema = footer.schema().ok_or_else(|| ArrowError::IpcError("expected a schema, found none".into()))?;
-    let schema = Arc::new(fb_to_schema(schema));
+    let schema = Arc::new(try_fb_to_schema(schema)?);
     // a copy of what isn't aligned would be right, but not what this is for
     let decoder = FileDecoder::new(schema.clone(), footer.version()).with_require_alignment(true);
     let mut batches = Vec::new();

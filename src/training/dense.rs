@@ -103,7 +103,7 @@ pub fn weights(model: &impl Module) -> Vec<Weight> {
             self.weights.push(Weight {
                 name: self.path.join("."),
                 shape: data.shape().to_vec(),
-                values: data.to_vec().expect("weights are f32"),
+                values: data.try_to_vec().expect("weights are f32"),
             });
         }
     }

@@ -3,7 +3,10 @@
 //! Columns are padded to whole tiles with copies of the last one: finite wherever the batch is, and without influence,
 //! because their outputs are not read and their gradients are zero.
 
-#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see lanes.rs")]
+#![expect(
+    clippy::inline_always,
+    reason = "inlined into functions that may use more instructions, see lanes.rs"
+)]
 
 use std::{array, mem};
 
@@ -11,7 +14,8 @@ use super::{
     Activation, Product,
     lanes::{Lanes, Packet, Real, WIDTH},
     plan::{Plan, packets},
-    tiles::{self, ForwardLayer, InputGradient, WeightGradient},
+    tiles::{self, ForwardLayer, InputGradient},
+    weight_gradient::{WeightGradient, weight_gradient},
 };
 
 /// Some rows of a batch and where their output goes.
@@ -42,9 +46,10 @@ pub(super) fn backward_packets<T: Real>(plan: &Plan<T>) -> usize {
 /// Runs a block through the layers.
 #[inline(always)]
 pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, block: ForwardBlock<L::Real>, scratch: &mut [Packet<L::Real>]) {
-    let columns = block.vectors.len() / plan.fields;
+    let ForwardBlock { vectors, output } = block;
+    let columns = vectors.len() / plan.fields;
     let [start, mut hidden, mut next, gate] = split(scratch, plan.state_packets());
-    load(plan, block.vectors, start);
+    load(plan, vectors, start);
     forward_layer::<L>(plan, 0, columns, [start, start], [hidden, gate]);
     for layer in 1..plan.layers {
         forward_layer::<L>(plan, layer, columns, [hidden, start], [next, gate]);
@@ -52,25 +57,31 @@ pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, block: ForwardBlock<L::Rea
     }
     if plan.pooled {
         pool::<L>(plan, hidden, &mut gate[..packets(columns)]);
-        copy(block.output, &gate.as_flattened()[..columns]);
+        copy(output, &gate.as_flattened()[..columns]);
     } else {
-        store(plan, hidden, block.output);
+        store(plan, hidden, output);
     }
 }
 
 /// Runs the blocks of a chunk through the layers and back.
 #[inline(always)]
 pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::Real>, scratch: &mut [Packet<L::Real>]) {
-    let row = plan.row_len();
-    let vectors = chunk.vectors.chunks(plan.block_rows * row);
-    let gradients = chunk.gradient.chunks(plan.block_rows * plan.output_len());
-    let targets = chunk.vector_gradients.chunks_mut(plan.block_rows * row);
-    for ((vectors, gradient), target) in vectors.zip(gradients).zip(targets) {
+    let BackwardChunk {
+        vectors,
+        gradient,
+        vector_gradients,
+        sums,
+    } = chunk;
+    let block_len = plan.block_rows * plan.row_len();
+    let inputs = vectors
+        .chunks(block_len)
+        .zip(gradient.chunks(plan.block_rows * plan.output_len()));
+    for ((vectors, gradient), target) in inputs.zip(vector_gradients.chunks_mut(block_len)) {
         let mut block = BackwardBlock::new(plan, vectors, scratch);
         block.recompute::<L>();
         block.load_gradient(gradient);
         for layer in (0..plan.layers).rev() {
-            block.step::<L>(layer, chunk.sums);
+            block.step::<L>(layer, sums);
         }
         block.finish::<L>(target);
     }
@@ -129,7 +140,16 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
         if plan.form.product == Product::Base {
             start.as_flattened_mut().fill(T::default());
         }
-        Self { plan, columns: vectors.len() / plan.fields, states, gates, gradient, cross, next, start }
+        Self {
+            plan,
+            columns: vectors.len() / plan.fields,
+            states,
+            gates,
+            gradient,
+            cross,
+            next,
+            start,
+        }
     }
 
     /// The forward pass, keeping every state.
@@ -140,7 +160,13 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
             let (before, after) = self.states.split_at_mut((layer + 1) * size);
             let (input, start) = (&before[layer * size..], &before[..size]);
             let gate = &mut self.gates[layer * size..][..size];
-            forward_layer::<L>(self.plan, layer, self.columns, [input, start], [&mut after[..size], gate]);
+            forward_layer::<L>(
+                self.plan,
+                layer,
+                self.columns,
+                [input, start],
+                [&mut after[..size], gate],
+            );
         }
     }
 
@@ -161,41 +187,13 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
     /// Turns the gradient of `H(layer + 1)` into that of `H(layer)` and adds those of the layer's weights to `sums`.
     #[inline(always)]
     fn step<L: Lanes<Real = T>>(&mut self, layer: usize, sums: &mut [T]) {
-        let (plan, size) = (self.plan, self.plan.state_packets());
-        let (matrix, matrices) = (plan.fields * plan.fields, plan.layers * plan.fields * plan.fields);
-        let (cross_sums, rest) = sums.split_at_mut(matrices);
-        let (residual_sums, bias_sums) = rest.split_at_mut(matrices);
-        self.pass_activation::<L>(layer, &mut bias_sums[layer * plan.fields..][..plan.fields]);
-        let one_gradient = plan.form.is_merged();
-        let residual = &*self.gradient;
-        let cross = if one_gradient { residual } else { &*self.cross };
-        let packets = packets(self.columns);
-        let input = &self.states[layer * size..][..size];
-        let gate = &self.gates[layer * size..][..size];
-        let weight = WeightGradient {
-            stride: plan.stride,
-            packets,
-            input,
-            cross,
-            residual,
-            cross_sums: &mut cross_sums[layer * matrix..][..matrix],
-            residual_sums: &mut residual_sums[layer * matrix..][..matrix],
-        };
-        tiles::weight_gradient::<L>(plan.form, weight, plan.fields, plan.tile_rows);
-        let weights = plan.backward.layer(layer);
-        let output = &mut *self.next;
-        let pass = InputGradient {
-            form: plan.form,
-            stride: plan.stride,
-            packets,
-            weights,
-            input,
-            gate,
-            cross,
-            residual,
-            output,
-        };
-        tiles::input_gradient::<L>(pass, &plan.backward.tiles);
+        let (fields, layers) = (self.plan.fields, self.plan.layers);
+        let (cross_sums, rest) = sums.split_at_mut(layers * fields * fields);
+        let (residual_sums, bias_sums) = rest.split_at_mut(layers * fields * fields);
+        let matrix = layer * fields * fields..(layer + 1) * fields * fields;
+        self.pass_activation::<L>(layer, &mut bias_sums[layer * fields..][..fields]);
+        self.add_weight_gradients::<L>(layer, &mut cross_sums[matrix.clone()], &mut residual_sums[matrix]);
+        self.pass_products::<L>(layer);
         mem::swap(&mut self.gradient, &mut self.next);
     }
 
@@ -225,7 +223,9 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
                         Product::Gate => cross = cross.times(L::load(&input[at])),
                         Product::Base => {
                             cross = cross.times(L::load(&start[at]));
-                            L::load(&self.start[at]).plus_product(residual, gate).store(&mut self.start[at]);
+                            L::load(&self.start[at])
+                                .plus_product(residual, gate)
+                                .store(&mut self.start[at]);
                         }
                     }
                     if form.is_gated() {
@@ -238,6 +238,47 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
             let [sum, ..] = L::sums([bias, zero, zero, zero]);
             *bias_sum += sum;
         }
+    }
+
+    #[inline(always)]
+    fn add_weight_gradients<L: Lanes<Real = T>>(&self, layer: usize, cross_sums: &mut [T], residual_sums: &mut [T]) {
+        let (plan, size) = (self.plan, self.plan.state_packets());
+        let pass = WeightGradient {
+            stride: plan.stride,
+            packets: packets(self.columns),
+            input: &self.states[layer * size..][..size],
+            cross: if plan.form.is_merged() {
+                self.gradient
+            } else {
+                self.cross
+            },
+            residual: self.gradient,
+            cross_sums,
+            residual_sums,
+        };
+        weight_gradient::<L>(plan.form, pass, plan.fields, plan.tile_rows);
+    }
+
+    /// Turns the gradients of a layer's two sums into that of its input.
+    #[inline(always)]
+    fn pass_products<L: Lanes<Real = T>>(&mut self, layer: usize) {
+        let (plan, size) = (self.plan, self.plan.state_packets());
+        let pass = InputGradient {
+            form: plan.form,
+            stride: plan.stride,
+            packets: packets(self.columns),
+            weights: plan.backward.layer(layer),
+            input: &self.states[layer * size..][..size],
+            gate: &self.gates[layer * size..][..size],
+            cross: if plan.form.is_merged() {
+                self.gradient
+            } else {
+                self.cross
+            },
+            residual: self.gradient,
+            output: self.next,
+        };
+        tiles::input_gradient::<L>(pass, &plan.backward.tiles);
     }
 
     /// Writes the gradient of `H(0)`.

@@ -1,6 +1,9 @@
 //! Eight numbers at a time: the few vector instructions that the kernel is made of, and their form for any processor.
 
-#![expect(clippy::inline_always, reason = "AVX2 instructions only reach the loops if every step down to them is inlined")]
+#![expect(
+    clippy::inline_always,
+    reason = "AVX2 instructions only reach the loops if every step down to them is inlined"
+)]
 
 use std::{
     cell::RefCell,
@@ -122,7 +125,10 @@ impl<T: Real> Lanes for Plain<T> {
 
     #[inline(always)]
     fn where_positive(self, condition: Self) -> Self {
-        self.zip(condition, |value, condition| if condition > T::default() { value } else { T::default() })
+        self.zip(
+            condition,
+            |value, condition| if condition > T::default() { value } else { T::default() },
+        )
     }
 
     #[inline(always)]

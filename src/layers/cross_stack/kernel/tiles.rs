@@ -3,14 +3,15 @@
 //! Every product has two streams: the cross stream, which `W_C` multiplies, and the residual stream, which `W_R`
 //! multiplies. Where both end in the same number they share one sum, and a tile holds twice as many fields.
 
-#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see lanes.rs")]
-
-use std::array;
+#![expect(
+    clippy::inline_always,
+    reason = "inlined into functions that may use more instructions, see lanes.rs"
+)]
 
 use super::{
     Activation, Form, Product,
     lanes::{Lanes, Packet},
-    plan::{Tile, tiles},
+    plan::Tile,
 };
 
 /// Calls a function that is generic over a tile's rows.
@@ -27,6 +28,8 @@ macro_rules! with_rows {
         }
     };
 }
+
+pub(super) use with_rows;
 
 /// The two streams of a product, read for one field and two packets of columns.
 trait Streams<L: Lanes> {
@@ -189,16 +192,15 @@ pub(super) fn forward<L: Lanes>(mut layer: ForwardLayer<L::Real>, tiles: &[Tile]
 fn forward_merged<L: Lanes, const ROWS: usize>(layer: &mut ForwardLayer<L::Real>, tile: Tile, at: usize) {
     let weights = weights_of_tile(layer.weights, layer.bias.len(), tile);
     let mut bias = [L::splat(L::Real::default()); ROWS];
-    for row in 0..ROWS {
-        bias[row] = L::splat(layer.bias[tile.field + row]);
+    for (bias, &value) in bias.iter_mut().zip(&layer.bias[tile.field..][..ROWS]) {
+        *bias = L::splat(value);
     }
     let sums = merged_sums::<L, _, ROWS>(weights, &Squared(layer.input), [at, layer.stride], bias);
     let relu = layer.form.activation == Activation::Relu;
-    for row in 0..ROWS {
+    for (row, sums) in sums.into_iter().enumerate() {
         let output = &mut layer.output[(tile.field + row) * layer.stride + at..][..2];
-        for half in 0..2 {
-            let sum = sums[row][half];
-            (if relu { sum.relu() } else { sum }).store(&mut output[half]);
+        for (output, sum) in output.iter_mut().zip(sums) {
+            (if relu { sum.relu() } else { sum }).store(output);
         }
     }
 }
@@ -228,7 +230,11 @@ fn forward_separate<L: Lanes, S: Streams<L>, const ROWS: usize>(
                 Product::Gate => residual.plus_product(gate, L::load(&layer.input[place])),
                 Product::Base => residual.plus_product(gate, L::load(&layer.start[place])),
             };
-            let output = if layer.form.activation == Activation::Relu { sum.relu() } else { sum };
+            let output = if layer.form.activation == Activation::Relu {
+                sum.relu()
+            } else {
+                sum
+            };
             output.store(&mut layer.output[place]);
         }
     }
@@ -258,7 +264,10 @@ pub(super) fn input_gradient<L: Lanes>(mut pass: InputGradient<L::Real>, tiles: 
     for at in (0..pass.packets).step_by(2) {
         for &tile in tiles {
             let weights = weights_of_tile(pass.weights, fields, tile);
-            let both = Both { cross: pass.cross, residual: pass.residual };
+            let both = Both {
+                cross: pass.cross,
+                residual: pass.residual,
+            };
             if pass.form.is_merged() {
                 let same = Same(pass.residual);
                 with_rows!(tile.rows, input_separate::<L, _>(&mut pass, weights, &same, tile, at));
@@ -285,7 +294,9 @@ fn input_separate<L: Lanes, S: Streams<L>, const ROWS: usize>(
         for half in 0..2 {
             let place = (tile.field + row) * pass.stride + at + half;
             let input = L::load(&pass.input[place]);
-            residual[row][half].plus_product(input.plus(input), cross[row][half]).store(&mut pass.output[place]);
+            residual[row][half]
+                .plus_product(input.plus(input), cross[row][half])
+                .store(&mut pass.output[place]);
         }
     }
 }
@@ -301,110 +312,13 @@ fn input_merged<L: Lanes, S: Streams<L>, const ROWS: usize>(
 ) {
     let zero = [L::splat(L::Real::default()); ROWS];
     let sums = merged_sums::<L, S, ROWS>(weights, streams, [at, pass.stride], zero);
-    for row in 0..ROWS {
-        for half in 0..2 {
+    for (row, sums) in sums.into_iter().enumerate() {
+        for (half, mut sum) in sums.into_iter().enumerate() {
             let place = (tile.field + row) * pass.stride + at + half;
-            let mut sum = sums[row][half];
             if pass.form.product == Product::Gate {
                 sum = sum.plus_product(L::load(&pass.residual[place]), L::load(&pass.gate[place]));
             }
             sum.store(&mut pass.output[place]);
-        }
-    }
-}
-
-/// From a layer's input and the gradients of its two sums to those of its matrices. Buffers are `[fields, stride]`.
-pub(super) struct WeightGradient<'a, T> {
-    pub(super) stride: usize,
-    pub(super) packets: usize,
-    pub(super) input: &'a [Packet<T>],
-    pub(super) cross: &'a [Packet<T>],
-    pub(super) residual: &'a [Packet<T>],
-    /// `[fields, fields]`, added to.
-    pub(super) cross_sums: &'a mut [T],
-    /// `[fields, fields]`, added to.
-    pub(super) residual_sums: &'a mut [T],
-}
-
-/// Adds the gradients of `W_C` and `W_R`: sums over the columns of `cross · input` (squared or not) and
-/// `residual · input`.
-#[inline(always)]
-pub(super) fn weight_gradient<L: Lanes>(
-    form: Form,
-    mut pass: WeightGradient<L::Real>,
-    fields: usize,
-    tile_rows: usize,
-) {
-    for tile in tiles(fields, tile_rows) {
-        if form.is_merged() {
-            with_rows!(tile.rows, weight_tile::<L, SquareOfOne>(&mut pass, fields, tile));
-        } else if form.is_square() {
-            with_rows!(tile.rows, weight_tile::<L, SquareOfTwo>(&mut pass, fields, tile));
-        } else {
-            with_rows!(tile.rows, weight_tile::<L, PlainOfTwo>(&mut pass, fields, tile));
-        }
-    }
-}
-
-/// What a tile of weight gradients multiplies.
-trait Factors {
-    /// Whether `W_C` had the square of the input.
-    const SQUARED: bool;
-    /// Whether both sums have one gradient.
-    const ONE: bool;
-}
-
-struct SquareOfOne;
-struct SquareOfTwo;
-struct PlainOfTwo;
-
-impl Factors for SquareOfOne {
-    const SQUARED: bool = true;
-    const ONE: bool = true;
-}
-
-impl Factors for SquareOfTwo {
-    const SQUARED: bool = true;
-    const ONE: bool = false;
-}
-
-impl Factors for PlainOfTwo {
-    const SQUARED: bool = false;
-    const ONE: bool = false;
-}
-
-#[inline(always)]
-fn weight_tile<L: Lanes, F: Factors, const ROWS: usize>(
-    pass: &mut WeightGradient<L::Real>,
-    fields: usize,
-    tile: Tile,
-) {
-    let zero = L::splat(L::Real::default());
-    let cross: [&[Packet<L::Real>]; ROWS] =
-        array::from_fn(|row| &pass.cross[(tile.field + row) * pass.stride..][..pass.packets]);
-    let residual: [&[Packet<L::Real>]; ROWS] =
-        array::from_fn(|row| &pass.residual[(tile.field + row) * pass.stride..][..pass.packets]);
-    for field in 0..fields {
-        let input = &pass.input[field * pass.stride..][..pass.packets];
-        let mut sums = [[zero; 2]; ROWS];
-        for at in 0..pass.packets {
-            let input = L::load(&input[at]);
-            let factor = if F::SQUARED { input.times(input) } else { input };
-            for row in 0..ROWS {
-                let residual = L::load(&residual[row][at]);
-                let cross = if F::ONE { residual } else { L::load(&cross[row][at]) };
-                sums[row][0] = sums[row][0].plus_product(cross, factor);
-                sums[row][1] = sums[row][1].plus_product(residual, input);
-            }
-        }
-        for (pair, sums) in sums.chunks(2).enumerate() {
-            let [left, right] = if let [left, right] = sums { [*left, *right] } else { [sums[0], [zero; 2]] };
-            let totals = L::sums([left[0], left[1], right[0], right[1]]);
-            for (row, [cross, residual]) in totals.as_chunks::<2>().0[..sums.len()].iter().enumerate() {
-                let place = (tile.field + 2 * pair + row) * fields + field;
-                pass.cross_sums[place] += *cross;
-                pass.residual_sums[place] += *residual;
-            }
         }
     }
 }

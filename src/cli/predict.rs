@@ -1,0 +1,148 @@
+//! `secn predict`: a row in, a probability out, in order; no label needed.
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use arrow_array::{ArrayRef, Float32Array, RecordBatch, builder::StringBuilder};
+use arrow_schema::{DataType, Field, Schema};
+use clap::Args;
+use parquet::arrow::ArrowWriter;
+
+use super::{MachineArgs, run_folder::Loaded};
+use crate::{
+    data::{ColumnRef, Wanted, resolve},
+    device::DeviceName,
+    features::{EncodedBlock, stream},
+    metrics::probability,
+    training::score_batch,
+};
+
+const BATCH_SIZE: usize = 4096;
+const COLUMN: &str = "probability";
+
+#[derive(Args)]
+pub(super) struct PredictArgs {
+    /// A run folder, or a checkpoint inside of one.
+    #[arg(long, value_name = "RUN")]
+    checkpoint: PathBuf,
+    /// Files or globs; `-` is standard input.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    data: Vec<String>,
+    /// Where to write: a `.csv` or a `.parquet` file; by default CSV on standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// A column of the data to carry before the probability; may be given several times.
+    #[arg(long, value_name = "COLUMN")]
+    keep: Vec<String>,
+    #[command(flatten)]
+    machine: MachineArgs,
+}
+
+pub(super) fn run(args: &PredictArgs) -> anyhow::Result<()> {
+    args.machine.start_threads()?;
+    let (_, device) = args.machine.device.unwrap_or(DeviceName::Auto).open()?;
+    let loaded = Loaded::open(&args.checkpoint, &device)?;
+    let is_parquet = |path: &Path| path.extension().is_some_and(|extension| extension == "parquet");
+    match &args.output {
+        None => {
+            let mut output = csv::Writer::from_writer(BufWriter::new(std::io::stdout().lock()));
+            predict_csv(args, &loaded, &device, &mut output)
+        }
+        Some(path) => {
+            let temporary = path.with_extension("new");
+            let context = || format!("cannot write {}", path.display());
+            let file = File::create(&temporary).with_context(context)?;
+            let written = if is_parquet(path) {
+                predict_parquet(args, &loaded, &device, &file)
+            } else {
+                predict_csv(args, &loaded, &device, &mut csv::Writer::from_writer(BufWriter::new(&file)))
+            };
+            if written.is_err() {
+                let _ = fs::remove_file(&temporary);
+            }
+            written?;
+            file.sync_all().with_context(context)?;
+            fs::rename(&temporary, path).with_context(context)
+        }
+    }
+}
+
+fn predict_csv(
+    args: &PredictArgs,
+    loaded: &Loaded,
+    device: &burn::tensor::Device,
+    output: &mut csv::Writer<impl Write>,
+) -> anyhow::Result<()> {
+    output.write_record(args.keep.iter().map(String::as_str).chain([COLUMN]))?;
+    predict(args, loaded, device, |block, probabilities| {
+        for (row, probability) in probabilities.iter().enumerate() {
+            for kept in 0..args.keep.len() {
+                output.write_field(block.rows.extra(row, kept))?;
+            }
+            output.write_field(probability.to_string())?;
+            output.write_record(None::<&[u8]>)?;
+        }
+        Ok(())
+    })?;
+    Ok(output.flush()?)
+}
+
+fn predict_parquet(
+    args: &PredictArgs,
+    loaded: &Loaded,
+    device: &burn::tensor::Device,
+    file: &File,
+) -> anyhow::Result<()> {
+    let mut columns: Vec<Field> = args.keep.iter().map(|name| Field::new(name, DataType::Utf8, false)).collect();
+    columns.push(Field::new(COLUMN, DataType::Float32, false));
+    let schema = Arc::new(Schema::new(columns));
+    let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), None)?;
+    predict(args, loaded, device, |block, probabilities| {
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(args.keep.len() + 1);
+        for kept in 0..args.keep.len() {
+            let mut texts = StringBuilder::new();
+            for row in 0..probabilities.len() {
+                texts.append_value(String::from_utf8_lossy(block.rows.extra(row, kept)));
+            }
+            arrays.push(Arc::new(texts.finish()));
+        }
+        arrays.push(Arc::new(Float32Array::from(probabilities.to_vec())));
+        Ok(writer.write(&RecordBatch::try_new(Arc::clone(&schema), arrays)?)?)
+    })?;
+    writer.close()?;
+    Ok(())
+}
+
+/// Gives `write` each block of rows with its probabilities, in order.
+fn predict(
+    args: &PredictArgs,
+    loaded: &Loaded,
+    device: &burn::tensor::Device,
+    mut write: impl FnMut(&EncodedBlock, &[f32]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let config = &loaded.config.data;
+    let wanted = Wanted {
+        schema: loaded.schema.clone(),
+        label: None,
+        label_required: false,
+        extra: args.keep.iter().cloned().map(ColumnRef::Name).collect(),
+    };
+    let inputs = resolve(&args.data).context("cannot read the rows")?;
+    let blocks = stream(config, inputs, wanted, None, Arc::clone(&loaded.vocabulary));
+    for block in blocks.context("cannot read the rows")? {
+        let block = block.context("cannot read the rows")?;
+        let mut probabilities = Vec::with_capacity(block.encoded.rows());
+        for batch in block.encoded.batches(BATCH_SIZE) {
+            let logits = score_batch(&loaded.model, &loaded.embedding, &batch, device);
+            #[expect(clippy::cast_possible_truncation, reason = "an f32 has more digits than a model")]
+            probabilities.extend(logits.into_iter().map(|logit| probability(logit) as f32));
+        }
+        write(&block, &probabilities)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! CSV and TSV with a header. CSV has quotes as RFC 4180 says, read by `csv-core`; in TSV a quote is text.
+
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
+use memchr::{memchr, memchr_iter};
+
+use super::{
+    DataError, Format, Place, RowBlock,
+    error::excerpt,
+    layout::Head,
+    records::{End, Records, without_line_end},
+    rows::split_lines,
+};
+use crate::schema::FieldKind;
+
+const CSV_RECORDS: Records = Records::Quoted { separator: b',' };
+
+pub(super) const CSV: Format = Format {
+    about: "a header, then rows separated by commas; quotes as RFC 4180 says",
+    records: CSV_RECORDS,
+    fixed_names: None,
+    head: csv_head,
+    label: None,
+    kind: |_| FieldKind::Categorical,
+    split: split_csv,
+};
+
+pub(super) const TSV: Format = Format {
+    about: "a header, then rows separated by tabs; quotes are text",
+    records: Records::Lines,
+    fixed_names: None,
+    head: tsv_head,
+    label: None,
+    kind: |_| FieldKind::Categorical,
+    split: |bytes, first_line, rows| split_lines(b'\t', bytes, first_line, rows),
+};
+
+fn csv_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
+    let mut text = record.to_vec();
+    let mut names = Vec::new();
+    unquote(&mut text, 0, record.len(), |text, start, end| names.push(name(&text[start..end])));
+    header(names, record, place, "a header separated by commas", &['\t', ';', '|', ' '])
+}
+
+fn tsv_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
+    let names = record.split(|byte| *byte == b'\t').map(name).collect();
+    header(names, record, place, "a header separated by tabs", &[',', ';', '|', ' '])
+}
+
+fn name(cell: &[u8]) -> String {
+    String::from_utf8_lossy(cell).trim().to_owned()
+}
+
+fn header(
+    names: Vec<String>,
+    record: &[u8],
+    place: &Place,
+    expected: &'static str,
+    others: &[char],
+) -> Result<Head, DataError> {
+    if names.len() > 1 {
+        return Ok(Head { names, is_header: true });
+    }
+    let seems = others.iter().copied().find(|separator| record.contains(&(*separator as u8)));
+    Err(DataError::Separator { place: place.clone(), expected, beginning: excerpt(record), seems })
+}
+
+fn split_csv(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(), DataError> {
+    if memchr(b'"', bytes).is_none() {
+        return split_lines(b',', bytes, first_line, rows);
+    }
+    let (mut start, mut line) = (0, first_line);
+    while start < bytes.len() {
+        let end = match CSV_RECORDS.end(bytes, start).0 {
+            End::At(end) => end,
+            End::Unfinished | End::InQuotes => bytes.len(),
+        };
+        let lines = memchr_iter(b'\n', &bytes[start..end]).count() as u64;
+        let length = without_line_end(&bytes[start..end]).len();
+        if length > 0 {
+            unquote(bytes, start, start + length, |_, cell_start, cell_end| rows.add_cell(cell_start, cell_end));
+            rows.end_row(bytes, line)?;
+        }
+        start = end;
+        line += lines;
+    }
+    Ok(())
+}
+
+/// Takes the quotes out of the record at `start..end`, in place, and gives each cell's new position.
+///
+/// A record never grows by it, so that its cells fit where it stood.
+fn unquote(bytes: &mut [u8], start: usize, end: usize, mut cell: impl FnMut(&[u8], usize, usize)) {
+    let record = bytes[start..end].to_vec();
+    let mut reader: Reader = ReaderBuilder::new().terminator(Terminator::Any(b'\0')).build();
+    let (mut ends, mut output) = (vec![0; record.len() + 2], vec![0; record.len() + 1]);
+    let (_, _, mut written, mut cells) = reader.read_record(&record, &mut output, &mut ends);
+    // the empty input says that the record is over
+    if let (ReadRecordResult::Record | ReadRecordResult::InputEmpty, _, more, more_cells) =
+        reader.read_record(&[], &mut output[written..], &mut ends[cells..])
+    {
+        written += more;
+        cells += more_cells;
+    }
+    bytes[start..start + written].copy_from_slice(&output[..written]);
+    let mut cell_start = 0;
+    for &cell_end in &ends[..cells] {
+        cell(bytes, start + cell_start, start + cell_end);
+        cell_start = cell_end;
+    }
+}

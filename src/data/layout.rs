@@ -1,0 +1,194 @@
+//! Which column of a file is which: the label, the fields in the schema's order, and the columns kept beside them.
+
+use std::sync::Arc;
+
+use super::{
+    ColumnRef, DataConfig, DataError, Format, Input, OnBadRow, Place,
+    input::Text,
+    records::{End, without_line_end},
+};
+use crate::schema::{Field, FieldKind, Schema};
+
+/// Bytes read at a time while a file's first record is looked for.
+const HEAD_BYTES: usize = 1 << 16;
+/// UTF-8's byte order mark.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// What a reader shall pick out of every row.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The fields, in the order in which [`super::RowBlock::cell`] gives them.
+    pub schema: Schema,
+    /// The label's column; `None` reads no label.
+    pub label: Option<ColumnRef>,
+    /// Whether a file without the label's column is an error.
+    pub label_required: bool,
+    /// Columns beside the fields, in the order in which [`super::RowBlock::extra`] gives them.
+    pub extra: Vec<ColumnRef>,
+}
+
+/// What a file's first record tells.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    /// The columns' names, in the file's order.
+    pub(super) names: Vec<String>,
+    /// Whether the first record holds the names and no row.
+    pub(super) is_header: bool,
+}
+
+/// The columns of one file.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) format: &'static Format,
+    pub(super) file: Arc<str>,
+    pub(super) columns: usize,
+    /// The column of each field.
+    pub(super) fields: Vec<usize>,
+    /// Each numeric field with its column.
+    pub(super) numbers: Vec<(usize, usize)>,
+    pub(super) field_names: Vec<String>,
+    pub(super) label: Option<usize>,
+    pub(super) label_name: String,
+    pub(super) positive: Option<Vec<u8>>,
+    pub(super) extra: Vec<usize>,
+    pub(super) skip_bad_rows: bool,
+}
+
+impl Layout {
+    pub(super) fn new(
+        config: &DataConfig,
+        wanted: &Wanted,
+        head: &Head,
+        file: &Arc<str>,
+    ) -> Result<Self, DataError> {
+        let format = config.format.format();
+        let find = |column: &ColumnRef, key| position(&head.names, column, key, file);
+        let fields = wanted.schema.fields.iter().map(|field| find(&ColumnRef::Name(field.name.clone()), None));
+        let fields = fields.collect::<Result<Vec<_>, _>>()?;
+        let label = label_column(format, wanted, head, file)?;
+        let extra = wanted.extra.iter().map(|column| find(column, None)).collect::<Result<_, _>>()?;
+        let is_numeric = |(_, field): &(usize, &Field)| field.kind == FieldKind::Numeric;
+        let numbers = wanted.schema.fields.iter().enumerate().filter(is_numeric);
+        Ok(Self {
+            format,
+            file: Arc::clone(file),
+            columns: head.names.len(),
+            numbers: numbers.map(|(field, _)| (field, fields[field])).collect(),
+            fields,
+            field_names: wanted.schema.fields.iter().map(|field| field.name.clone()).collect(),
+            label,
+            label_name: label.map_or_else(String::new, |label| head.names[label].clone()),
+            positive: config.positive.as_ref().map(|positive| positive.as_bytes().to_vec()),
+            extra,
+            skip_bad_rows: config.on_bad_row == OnBadRow::Skip,
+        })
+    }
+}
+
+fn label_column(
+    format: &Format,
+    wanted: &Wanted,
+    head: &Head,
+    file: &Arc<str>,
+) -> Result<Option<usize>, DataError> {
+    let Some(label) = &wanted.label else { return Ok(None) };
+    let fixed = format.label.map(|name| ColumnRef::Name(name.to_owned()));
+    match position(&head.names, fixed.as_ref().unwrap_or(label), Some("data.label"), file) {
+        Ok(position) => Ok(Some(position)),
+        Err(_) if !wanted.label_required => Ok(None),
+        Err(_) if fixed.is_some() => Err(DataError::NoLabel { file: Arc::clone(file) }),
+        Err(error) => Err(error),
+    }
+}
+
+fn position(
+    names: &[String],
+    column: &ColumnRef,
+    key: Option<&'static str>,
+    file: &Arc<str>,
+) -> Result<usize, DataError> {
+    let missing = |column: String, nearest, found| DataError::NoColumn { file: Arc::clone(file), column, key, nearest, found };
+    match column {
+        ColumnRef::Position(position) if *position < names.len() => Ok(*position),
+        ColumnRef::Position(position) => {
+            Err(missing(position.to_string(), None, format!("{} columns, counted from 0", names.len())))
+        }
+        ColumnRef::Name(name) => {
+            let mut found = names.iter().enumerate().filter(|(_, other)| *other == name);
+            let Some((position, _)) = found.next() else {
+                let nearest = names.iter().min_by_key(|other| strsim::damerau_levenshtein(name, other)).cloned();
+                let found = format!("{} other columns", names.len());
+                return Err(missing(name.clone(), nearest, found));
+            };
+            if found.next().is_some() {
+                return Err(DataError::ColumnTwice { file: Arc::clone(file), column: name.clone() });
+            }
+            Ok(position)
+        }
+    }
+}
+
+/// The fields that the first input's head gives; `kind_of` has the last word on a column's kind.
+///
+/// # Errors
+/// [`DataError`] for an input that can't be read, or a column that the config names and the file lacks.
+pub fn schema(
+    config: &DataConfig,
+    inputs: &[Input],
+    kind_of: &dyn Fn(&str, FieldKind) -> FieldKind,
+) -> Result<Schema, DataError> {
+    let format = config.format.format();
+    let first = inputs.first().ok_or(DataError::NoInput)?;
+    let file = first.name();
+    let names = match format.fixed_names {
+        Some(names) => names(),
+        None => peek_head(format, first)?.names,
+    };
+    let fixed = format.label.map(|name| ColumnRef::Name(name.to_owned()));
+    let mut left_out = Vec::new();
+    left_out.push(position(&names, fixed.as_ref().unwrap_or(&config.label), Some("data.label"), &file)?);
+    if let Some(group) = &config.group {
+        left_out.push(position(&names, group, Some("data.group"), &file)?);
+    }
+    for name in &config.drop {
+        left_out.push(position(&names, &ColumnRef::Name(name.clone()), Some("data.drop"), &file)?);
+    }
+    let fields = names.into_iter().enumerate().filter(|(column, _)| !left_out.contains(column));
+    let field = |(_, name): (usize, String)| Field { kind: kind_of(&name, (format.kind)(&name)), name };
+    Ok(Schema { fields: fields.map(field).collect() })
+}
+
+fn peek_head(format: &Format, input: &Input) -> Result<Head, DataError> {
+    let mut text = Text::peek(input)?;
+    let mut buffer = Vec::new();
+    loop {
+        let read = text.read_more(&mut buffer, HEAD_BYTES)?;
+        let bytes = buffer.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&buffer);
+        if let Some((record, line)) = first_record(format, bytes, read == 0) {
+            let place = Place { file: Arc::clone(&text.file), line };
+            return (format.head)(record, &place);
+        }
+        if read == 0 {
+            return Err(DataError::Empty { file: text.file });
+        }
+    }
+}
+
+/// The first record that isn't blank, with its line; `None` where more bytes are needed.
+pub(super) fn first_record<'a>(format: &Format, bytes: &'a [u8], at_end: bool) -> Option<(&'a [u8], u64)> {
+    let (mut start, mut line) = (0, 1);
+    while start < bytes.len() {
+        let end = match format.records.end(bytes, start).0 {
+            End::At(end) => end,
+            End::Unfinished | End::InQuotes if at_end => bytes.len(),
+            End::Unfinished | End::InQuotes => return None,
+        };
+        let record = without_line_end(&bytes[start..end]);
+        if !record.is_empty() {
+            return Some((record, line));
+        }
+        start = end;
+        line += 1;
+    }
+    None
+}

@@ -1,0 +1,197 @@
+//! A block's rows: its cells as positions in the block's bytes, its labels and numbers as values. No allocation a row.
+
+use std::sync::Arc;
+
+use super::{
+    DataError, Place, RawBlock,
+    cells::{label, number},
+    error::shown_cell,
+    layout::Layout,
+};
+
+/// Rows that were split; its buffers are used again by the next [`split`].
+#[derive(Debug, Default)]
+pub struct RowBlock {
+    layout: Option<Arc<Layout>>,
+    bytes: Vec<u8>,
+    /// Start and end of each cell in `bytes`, all columns of a row after the other.
+    cells: Vec<(u32, u32)>,
+    /// The line of each row.
+    lines: Vec<u64>,
+    labels: Vec<u8>,
+    /// The numbers of each row's numeric fields; NaN is missing.
+    numbers: Vec<f64>,
+    /// For each field its position among the numeric ones.
+    number_positions: Vec<usize>,
+    skipped: u64,
+}
+
+/// Splits a block into rows; pure, so that blocks can be split on several threads.
+///
+/// # Errors
+/// [`DataError`] with the place of the first bad row, unless bad rows are left out.
+pub fn split(raw: RawBlock, rows: &mut RowBlock) -> Result<(), DataError> {
+    let RawBlock { layout, first_line, mut bytes } = raw;
+    rows.clear(&layout);
+    (layout.format.split)(&mut bytes, first_line, rows)?;
+    rows.bytes = bytes;
+    Ok(())
+}
+
+impl RowBlock {
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether the rows' file has the label's column.
+    pub fn has_labels(&self) -> bool {
+        self.layout.as_ref().is_some_and(|layout| layout.label.is_some())
+    }
+
+    /// 0 or 1.
+    #[inline]
+    pub fn label(&self, row: usize) -> u8 {
+        self.labels[row]
+    }
+
+    /// The text of a field; empty is missing.
+    #[inline]
+    pub fn cell(&self, row: usize, field: usize) -> &[u8] {
+        let layout = self.layout();
+        self.column(row, layout.fields[field], layout.columns)
+    }
+
+    /// The number of a numeric field; NaN is missing.
+    #[inline]
+    pub fn number(&self, row: usize, field: usize) -> f64 {
+        self.numbers[row * self.layout().numbers.len() + self.number_positions[field]]
+    }
+
+    /// The text of a column of `Wanted::extra`.
+    #[inline]
+    pub fn extra(&self, row: usize, index: usize) -> &[u8] {
+        let layout = self.layout();
+        self.column(row, layout.extra[index], layout.columns)
+    }
+
+    /// Where a row stands.
+    pub fn place(&self, row: usize) -> Place {
+        Place { file: Arc::clone(&self.layout().file), line: self.lines[row] }
+    }
+
+    /// Bad rows left out.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    fn layout(&self) -> &Layout {
+        self.layout.as_ref().expect("only a block that was split has rows")
+    }
+
+    #[inline]
+    fn column(&self, row: usize, column: usize, columns: usize) -> &[u8] {
+        let (start, end) = self.cells[row * columns + column];
+        &self.bytes[start as usize..end as usize]
+    }
+
+    fn clear(&mut self, layout: &Arc<Layout>) {
+        self.number_positions.clear();
+        self.number_positions.resize(layout.fields.len(), usize::MAX);
+        for (position, (field, _)) in layout.numbers.iter().enumerate() {
+            self.number_positions[*field] = position;
+        }
+        self.layout = Some(Arc::clone(layout));
+        self.cells.clear();
+        self.lines.clear();
+        self.labels.clear();
+        self.numbers.clear();
+        self.skipped = 0;
+    }
+
+    /// Starts a row; its cells are added by [`Self::add_cell`].
+    #[inline]
+    pub(super) fn add_cell(&mut self, start: usize, end: usize) {
+        #[expect(clippy::cast_possible_truncation, reason = "a block is far below 4 GiB")]
+        self.cells.push((start as u32, end as u32));
+    }
+
+    /// Ends the row whose cells were added since the last one: checks their number, reads label and numbers.
+    #[inline]
+    pub(super) fn end_row(&mut self, bytes: &[u8], line: u64) -> Result<(), DataError> {
+        let checked = self.read_row(bytes, line);
+        if checked.is_err() && self.layout().skip_bad_rows {
+            self.skipped += 1;
+            let layout = Arc::clone(self.layout.as_ref().expect("a row ends in a block"));
+            self.cells.truncate(self.lines.len() * layout.columns);
+            self.numbers.truncate(self.lines.len() * layout.numbers.len());
+            self.labels.truncate(self.lines.len());
+            return Ok(());
+        }
+        checked?;
+        self.lines.push(line);
+        Ok(())
+    }
+
+    #[inline]
+    fn read_row(&mut self, bytes: &[u8], line: u64) -> Result<(), DataError> {
+        let layout = self.layout.as_deref().expect("a row ends in a block");
+        let cells = &self.cells[self.lines.len() * layout.columns..];
+        let place = || Place { file: Arc::clone(&layout.file), line };
+        if cells.len() != layout.columns {
+            return Err(DataError::Cells { place: place(), expected: layout.columns, found: cells.len() });
+        }
+        let cell = |column: usize| &bytes[cells[column].0 as usize..cells[column].1 as usize];
+        if let Some(column) = layout.label {
+            match label(cell(column), layout.positive.as_deref()) {
+                Ok(label) => self.labels.push(label),
+                Err(expected) => {
+                    let (field, found) = (layout.label_name.clone(), shown_cell(cell(column)));
+                    return Err(DataError::Label { place: place(), field, expected, found });
+                }
+            }
+        }
+        for &(field, column) in &layout.numbers {
+            match number(cell(column)) {
+                Ok(number) => self.numbers.push(number),
+                Err(expected) => {
+                    let (field, found) = (layout.field_names[field].clone(), shown_cell(cell(column)));
+                    return Err(DataError::Number { place: place(), field, expected, found });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Splits lines at `separator`, quotes being text like any other.
+pub(super) fn split_lines(
+    separator: u8,
+    bytes: &[u8],
+    first_line: u64,
+    rows: &mut RowBlock,
+) -> Result<(), DataError> {
+    let (mut start, mut line) = (0, first_line);
+    while start < bytes.len() {
+        let mut cell_start = start;
+        let end = loop {
+            match memchr::memchr2(separator, b'\n', &bytes[cell_start..]) {
+                Some(length) if bytes[cell_start + length] == separator => {
+                    rows.add_cell(cell_start, cell_start + length);
+                    cell_start += length + 1;
+                }
+                Some(length) => break cell_start + length,
+                None => break bytes.len(),
+            }
+        };
+        let text_end = if end > cell_start && bytes[end - 1] == b'\r' { end - 1 } else { end };
+        // a blank line is no row
+        if text_end > start {
+            rows.add_cell(cell_start, text_end);
+            rows.end_row(bytes, line)?;
+        }
+        start = end + 1;
+        line += 1;
+    }
+    Ok(())
+}

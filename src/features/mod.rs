@@ -1,0 +1,36 @@
+//! Rows → ids → batches: the vocabulary, the prepared cache, shuffling and the threads that make batches ahead.
+//!
+//! The line through this room: [`prepare`] counts the training rows' values (pass 1), builds the [`Vocabulary`], encodes
+//! all rows to ids and writes them to a [`Cache`] (pass 2), or finds all that prepared already. [`epoch`] gives a cache's
+//! rows as shuffled [`Batch`]es for training, [`ordered`] in order for scoring, and [`stream`] encodes raw files on the fly.
+
+mod batch;
+mod batches;
+mod cache;
+mod config;
+mod count;
+mod encode;
+mod error;
+mod key;
+mod keys;
+mod mapped;
+mod numeric;
+mod parts;
+mod pipeline;
+mod plan;
+mod prepare;
+mod shuffle;
+mod stream;
+mod vocabulary;
+mod vocabulary_file;
+
+pub use batch::Batch;
+pub use batches::{Batches, epoch, ordered};
+pub use cache::{Cache, CacheLayout, CacheWriter};
+pub use config::{FeaturesConfig, FieldConfig, MemoryLimit, VocabularyConfig};
+pub use encode::Encoded;
+pub use error::FeaturesError;
+pub use numeric::Numeric;
+pub use prepare::{Pass, PrepareEvent, PrepareSummary, Prepared, prepare};
+pub use stream::{EncodedBlock, Stream, stream};
+pub use vocabulary::Vocabulary;

@@ -1,0 +1,421 @@
+//! Both passes over the raw files, or the cache that an earlier preparation left.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    cache::{Cache, CacheLayout, CacheWriter},
+    config::{FeaturesConfig, VocabularyConfig},
+    count::Counters,
+    error::{FeaturesError, damaged, io_error},
+    key::{Fingerprint, fingerprints, identity, key},
+    parts::Splitter,
+    plan::{FieldPlan, field_kind, plan},
+    stream::{stream, stream_rows},
+    vocabulary::Vocabulary,
+};
+use crate::{
+    data::{DataConfig, Input, SplitBy, Validation, Wanted, resolve, schema, spool_stdin},
+    schema::Schema,
+    seed::Seed,
+};
+
+/// Data that is ready for training.
+#[derive(Debug)]
+pub struct Prepared {
+    pub schema: Schema,
+    pub vocabulary: Arc<Vocabulary>,
+    pub train: Cache,
+    pub validation: Option<Cache>,
+    pub test: Option<Cache>,
+    pub summary: PrepareSummary,
+}
+
+/// How the preparation went.
+#[derive(Clone, Debug)]
+pub struct PrepareSummary {
+    pub seconds: f64,
+    /// Rows of all parts a second.
+    pub rows_per_second: f64,
+    /// Whether an earlier preparation was found.
+    pub cached: bool,
+    /// Bad rows left out.
+    pub skipped_rows: u64,
+    /// Size of the cache on the disk.
+    pub cache_bytes: u64,
+}
+
+/// What the caller may show.
+#[derive(Debug)]
+pub enum PrepareEvent {
+    /// There is a cache, but it can't be used.
+    Rebuilding { reason: String },
+    Progress { pass: Pass, rows: u64, bytes: u64, total_bytes: Option<u64> },
+}
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    Counting,
+    Encoding,
+}
+
+impl fmt::Display for Pass {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Counting => "counting values",
+            Self::Encoding => "encoding rows",
+        })
+    }
+}
+
+/// Written last into a cache's folder; a folder without it is torn.
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    schema: Schema,
+    skipped_rows: u64,
+    /// The size of each file.
+    files: BTreeMap<String, u64>,
+}
+
+/// What was prepared last under one config.
+#[derive(Serialize, Deserialize)]
+struct Latest {
+    key: String,
+    files: Vec<Fingerprint>,
+}
+
+/// The inputs of all parts.
+struct Inputs {
+    train: Vec<Input>,
+    validation: Vec<Input>,
+    test: Vec<Input>,
+    /// Standard input on the disk, to be removed in the end.
+    spooled: Option<PathBuf>,
+}
+
+/// Prepares the data, or finds it prepared.
+///
+/// # Errors
+/// [`FeaturesError`] for a wrong config, rows that can't be read, or a cache that can't be written.
+pub fn prepare(
+    data: &DataConfig,
+    features: &FeaturesConfig,
+    seed: Seed,
+    observe: &mut dyn FnMut(PrepareEvent),
+) -> Result<Prepared, FeaturesError> {
+    let start = Instant::now();
+    let inputs = Inputs::find(data, features)?;
+    let schema = schema(data, &inputs.train, &|name, kind| field_kind(features, name, kind))?;
+    let plan = plan(features, &schema)?;
+    let identity = identity(data, features, seed);
+    let files = fingerprints(inputs.all())?;
+    let key = key(&identity, &files);
+    let folder = data.cache.join(&key);
+    let latest = data.cache.join(format!("{identity}.json"));
+    let reusable = !inputs.all().any(|input| matches!(input, Input::Stdin)) && inputs.spooled.is_none();
+    if reusable && folder.exists() {
+        match open(&folder, start, true) {
+            Ok(prepared) => return Ok(prepared),
+            Err(error) => observe(PrepareEvent::Rebuilding { reason: error.to_string() }),
+        }
+    } else if let Some(reason) = changed(&latest, &files) {
+        observe(PrepareEvent::Rebuilding { reason });
+    }
+    let work = Work { data, features, seed, schema: &schema, plan: &plan, inputs: &inputs, observe };
+    let built = work.build(&folder);
+    if let Some(spooled) = &inputs.spooled {
+        let _ = fs::remove_file(spooled);
+    }
+    built?;
+    let json = serde_json::to_vec(&Latest { key, files }).expect("fingerprints can be written as JSON");
+    write_durably(&latest.with_extension("new"), &json)?;
+    fs::rename(latest.with_extension("new"), &latest).map_err(io_error(&latest))?;
+    open(&folder, start, false)
+}
+
+/// Why what was prepared last under this config is stale.
+fn changed(latest: &Path, files: &[Fingerprint]) -> Option<String> {
+    let latest: Latest = serde_json::from_slice(&fs::read(latest).ok()?).ok()?;
+    let pairs = || latest.files.iter().zip(files);
+    let changed = pairs().find(|(old, new)| old != new).map(|(old, new)| old.difference(new));
+    changed.or_else(|| (latest.files.len() != files.len()).then(|| "there are other input files".to_owned()))
+}
+
+impl Inputs {
+    fn find(data: &DataConfig, features: &FeaturesConfig) -> Result<Self, FeaturesError> {
+        let mut inputs = Self { train: resolve(&data.train)?, validation: vec![], test: vec![], spooled: None };
+        if let Validation::Files(files) = &data.validation {
+            inputs.validation = resolve(files)?;
+        }
+        if !data.test.is_empty() {
+            inputs.test = resolve(&data.test)?;
+        }
+        if inputs.all().filter(|input| matches!(input, Input::Stdin)).count() > 1 {
+            return Err(FeaturesError::StdinTwice);
+        }
+        let twice = features.vocabulary == VocabularyConfig::Exact || data.split_by == SplitBy::Order;
+        if let Some(input) = inputs.train.iter_mut().find(|input| matches!(input, Input::Stdin)).filter(|_| twice) {
+            fs::create_dir_all(&data.cache).map_err(io_error(&data.cache))?;
+            let path = data.cache.join(format!("stdin-{}.rows", std::process::id()));
+            spool_stdin(&path)?;
+            *input = Input::File(path.clone());
+            inputs.spooled = Some(path);
+        }
+        Ok(inputs)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Input> {
+        self.train.iter().chain(&self.validation).chain(&self.test)
+    }
+}
+
+/// One preparation.
+struct Work<'a> {
+    data: &'a DataConfig,
+    features: &'a FeaturesConfig,
+    seed: Seed,
+    schema: &'a Schema,
+    plan: &'a [FieldPlan],
+    inputs: &'a Inputs,
+    observe: &'a mut dyn FnMut(PrepareEvent),
+}
+
+impl Work<'_> {
+    fn build(mut self, folder: &Path) -> Result<(), FeaturesError> {
+        let splitter = self.splitter()?;
+        let vocabulary = match self.features.vocabulary {
+            VocabularyConfig::Exact => self.count(&splitter)?,
+            VocabularyConfig::Hash(ids) => Vocabulary::hashed(self.plan, ids.get())?,
+        };
+        let vocabulary = Arc::new(vocabulary);
+        let temporary = folder.with_extension(format!("{}.new", std::process::id()));
+        let _ = fs::remove_dir_all(&temporary);
+        fs::create_dir_all(&temporary).map_err(io_error(&temporary))?;
+        let written = self.write(&temporary, &vocabulary, &splitter);
+        if let Err(error) = written.and_then(|()| replace(&temporary, folder)) {
+            let _ = fs::remove_dir_all(&temporary);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// The group's column, then the validation's.
+    fn extra(&self) -> Vec<crate::data::ColumnRef> {
+        let mut extra: Vec<_> = self.data.group.iter().cloned().collect();
+        if let Validation::Column { column, .. } = &self.data.validation {
+            extra.push(column.clone());
+        }
+        extra
+    }
+
+    fn wanted(&self, extra: Vec<crate::data::ColumnRef>) -> Wanted {
+        let label = Some(self.data.label.clone());
+        Wanted { schema: self.schema.clone(), label, label_required: true, extra }
+    }
+
+    fn splitter(&self) -> Result<Splitter, FeaturesError> {
+        let column = usize::from(self.data.group.is_some());
+        Splitter::new(&self.data.validation, self.data.split_by, self.seed, column, || {
+            let (blocks, _) = stream_rows(self.data, self.inputs.train.clone(), self.wanted(vec![]))?;
+            let mut rows = 0;
+            for block in blocks {
+                rows += block?.rows() as u64;
+            }
+            Ok(rows)
+        })
+    }
+
+    /// Pass 1.
+    fn count(&mut self, splitter: &Splitter) -> Result<Vocabulary, FeaturesError> {
+        let threads = rayon::current_num_threads();
+        let counters = Counters::start(self.plan, threads, self.features.max_memory);
+        let (blocks, progress) = stream_rows(self.data, self.inputs.train.clone(), self.wanted(self.extra()))?;
+        let mut number = 0;
+        for block in blocks {
+            let block = block?;
+            let rows = block.rows();
+            let trains = |row: &usize| !splitter.validates(number + *row as u64, &block, *row);
+            let training = (0..rows).filter(trains);
+            let training = training.map(|row| u32::try_from(row).expect("a block has fewer than 2^32 rows")).collect();
+            counters.push(block, training)?;
+            number += rows as u64;
+            let (bytes, total_bytes) = (progress.read(), progress.total);
+            (self.observe)(PrepareEvent::Progress { pass: Pass::Counting, rows: number, bytes, total_bytes });
+        }
+        splitter.check(&self.data.validation, number)?;
+        Vocabulary::build(self.plan, counters.finish())
+    }
+
+    /// Pass 2.
+    fn write(
+        &mut self,
+        folder: &Path,
+        vocabulary: &Arc<Vocabulary>,
+        splitter: &Splitter,
+    ) -> Result<(), FeaturesError> {
+        let mut skipped_rows = 0;
+        let mut parts = vec!["train"];
+        let has_validation = self.data.validation != Validation::None;
+        if has_validation {
+            parts.push("validation");
+        }
+        let split = has_validation && self.inputs.validation.is_empty();
+        skipped_rows += self.write_train(folder, vocabulary, splitter, split)?;
+        if has_validation && !split {
+            let inputs = self.inputs.validation.clone();
+            skipped_rows += self.write_part(folder, "validation", inputs, vocabulary)?;
+        }
+        if !self.inputs.test.is_empty() {
+            parts.push("test");
+            skipped_rows += self.write_part(folder, "test", self.inputs.test.clone(), vocabulary)?;
+        }
+        vocabulary.save(&folder.join("vocabulary.arrow"))?;
+        let mut files = BTreeMap::new();
+        for name in parts.into_iter().chain(["vocabulary"]).map(|part| format!("{part}.arrow")) {
+            let path = folder.join(&name);
+            files.insert(name, fs::metadata(&path).map_err(io_error(&path))?.len());
+        }
+        let manifest = Manifest { schema: self.schema.clone(), skipped_rows, files };
+        let json = serde_json::to_vec_pretty(&manifest).expect("a manifest can be written as JSON");
+        write_durably(&folder.join("manifest.json"), &json)
+    }
+
+    fn write_train(
+        &mut self,
+        folder: &Path,
+        vocabulary: &Arc<Vocabulary>,
+        splitter: &Splitter,
+        split: bool,
+    ) -> Result<u64, FeaturesError> {
+        let mut train = CacheWriter::create(&folder.join("train.arrow"), self.layout(vocabulary))?;
+        let validation = split.then(|| CacheWriter::create(&folder.join("validation.arrow"), self.layout(vocabulary)));
+        let mut validation = validation.transpose()?;
+        let extra = self.extra();
+        let (mut number, mut skipped) = (0, 0);
+        self.encode(self.inputs.train.clone(), extra, vocabulary, |block| {
+            let rows = block.encoded.rows();
+            let validates = |row: &usize| splitter.validates(number + *row as u64, &block.rows, *row);
+            train.push(&block.encoded, (0..rows).filter(|row| !validates(row)))?;
+            if let Some(validation) = &mut validation {
+                validation.push(&block.encoded, (0..rows).filter(validates))?;
+            }
+            number += rows as u64;
+            skipped += block.rows.skipped();
+            Ok(())
+        })?;
+        splitter.check(&self.data.validation, number)?;
+        check_rows("train", train.finish()?, " beside the validation rows")?;
+        if let Some(validation) = validation {
+            check_rows("validation", validation.finish()?, " among the training rows")?;
+        }
+        Ok(skipped)
+    }
+
+    fn write_part(
+        &mut self,
+        folder: &Path,
+        part: &'static str,
+        inputs: Vec<Input>,
+        vocabulary: &Arc<Vocabulary>,
+    ) -> Result<u64, FeaturesError> {
+        let mut writer = CacheWriter::create(&folder.join(format!("{part}.arrow")), self.layout(vocabulary))?;
+        let mut skipped = 0;
+        let extra = self.data.group.iter().cloned().collect();
+        self.encode(inputs, extra, vocabulary, |block| {
+            skipped += block.rows.skipped();
+            writer.push(&block.encoded, 0..block.encoded.rows())
+        })?;
+        check_rows(part, writer.finish()?, "")?;
+        Ok(skipped)
+    }
+
+    fn encode(
+        &mut self,
+        inputs: Vec<Input>,
+        extra: Vec<crate::data::ColumnRef>,
+        vocabulary: &Arc<Vocabulary>,
+        mut write: impl FnMut(super::EncodedBlock) -> Result<(), FeaturesError>,
+    ) -> Result<(), FeaturesError> {
+        let group = self.data.group.as_ref().map(|_| 0);
+        let mut blocks = stream(self.data, inputs, self.wanted(extra), group, Arc::clone(vocabulary))?;
+        let mut rows = 0;
+        while let Some(block) = blocks.next() {
+            let block = block?;
+            rows += block.encoded.rows() as u64;
+            write(block)?;
+            let (bytes, total_bytes) = (blocks.bytes_read(), blocks.bytes_total());
+            (self.observe)(PrepareEvent::Progress { pass: Pass::Encoding, rows, bytes, total_bytes });
+        }
+        Ok(())
+    }
+
+    fn layout(&self, vocabulary: &Vocabulary) -> CacheLayout {
+        CacheLayout {
+            fields: self.schema.fields.iter().map(|field| field.name.clone()).collect(),
+            table_rows: vocabulary.table_rows(),
+            has_values: vocabulary.has_values(),
+            has_groups: self.data.group.is_some(),
+        }
+    }
+}
+
+fn check_rows(part: &'static str, rows: u64, because: &'static str) -> Result<(), FeaturesError> {
+    if rows > 0 { Ok(()) } else { Err(FeaturesError::NoRows { part, because }) }
+}
+
+/// Puts a complete folder into its place. Where another process was faster, its work is as good.
+fn replace(temporary: &Path, folder: &Path) -> Result<(), FeaturesError> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(io_error(folder))?;
+    }
+    match fs::rename(temporary, folder) {
+        Err(_) if folder.join("manifest.json").exists() => fs::remove_dir_all(temporary).map_err(io_error(temporary)),
+        renamed => renamed.map_err(io_error(folder)),
+    }
+}
+
+fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), FeaturesError> {
+    let mut file = File::create(path).map_err(io_error(path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io_error(path))
+}
+
+/// Opens a cache's folder, after a check that every file is whole.
+fn open(folder: &Path, start: Instant, cached: bool) -> Result<Prepared, FeaturesError> {
+    let path = folder.join("manifest.json");
+    let manifest = fs::read(&path).map_err(io_error(&path))?;
+    let manifest: Manifest = serde_json::from_slice(&manifest).map_err(|error| damaged(&path, error.to_string()))?;
+    for (name, expected) in &manifest.files {
+        let path = folder.join(name);
+        let found = fs::metadata(&path).map_err(io_error(&path))?.len();
+        if found != *expected {
+            return Err(damaged(&path, format!("damaged: expected {expected} bytes, found {found}")));
+        }
+    }
+    let part = |name: &str| {
+        let name = format!("{name}.arrow");
+        manifest.files.contains_key(&name).then(|| Cache::open(&folder.join(name))).transpose()
+    };
+    let train = part("train")?.ok_or_else(|| damaged(&path, "expected a part `train`, found none"))?;
+    let (validation, test) = (part("validation")?, part("test")?);
+    let vocabulary = Arc::new(Vocabulary::load(&folder.join("vocabulary.arrow"))?);
+    let rows: usize = [Some(&train), validation.as_ref(), test.as_ref()].into_iter().flatten().map(Cache::rows).sum();
+    let seconds = start.elapsed().as_secs_f64();
+    let summary = PrepareSummary {
+        seconds,
+        rows_per_second: rows as f64 / seconds.max(f64::MIN_POSITIVE),
+        cached,
+        skipped_rows: manifest.skipped_rows,
+        cache_bytes: manifest.files.values().sum(),
+    };
+    Ok(Prepared { schema: manifest.schema, vocabulary, train, validation, test, summary })
+}
