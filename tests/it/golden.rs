@@ -1,0 +1,227 @@
+//! Every model against PyTorch: logits, loss, all gradients, ten steps. `scripts/golden.py` made the files.
+//!
+//! The files hold f64 results of weights that are exact in f32. Each says by how much PyTorch's own f32 run is off
+//! (`float32_error`, at most 1e-6 of max(1, |value|)); our sums run in another order, so we allow the next power of ten.
+
+use std::{fs, ops::Range, path::PathBuf};
+
+use burn::tensor::Device;
+use secn::{
+    embedding::{Embedding, EmbeddingConfig},
+    features::Batch,
+    models::{Model, ModelConfig, Parameters, Shape},
+    seed::Seed,
+    training::{Trainer, TrainingConfig, Weight, weights, with_weights},
+};
+use serde_json::{Value, json};
+
+use crate::support::{batch, pass};
+
+/// One order above PyTorch's own distance between f32 and f64.
+const FORWARD: f64 = 1e-5;
+/// Ten steps of Adam: a gradient near 0 moves its weight by the full rate in a direction that rounding may turn, so a
+/// weight may be off by a share of ten rates of 1e-2.
+const FINAL: f64 = 1e-4;
+
+struct Case {
+    name: String,
+    file: Value,
+}
+
+fn cases() -> Vec<Case> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut cases: Vec<Case> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .map(|path| Case {
+            name: path.file_stem().unwrap().to_string_lossy().into_owned(),
+            file: serde_json::from_slice(&fs::read(path).unwrap()).unwrap(),
+        })
+        .collect();
+    cases.sort_by(|left, right| left.name.cmp(&right.name));
+    assert!(cases.len() >= 40, "expected the golden files, found {}", cases.len());
+    cases
+}
+
+/// All numbers of a nested list, in order.
+fn flat(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(flat).collect(),
+        Value::Number(number) => vec![number.as_f64().unwrap()],
+        _ => Vec::new(),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the files' weights are exact in f32")]
+fn flat_f32(value: &Value) -> Vec<f32> {
+    flat(value).into_iter().map(|number| number as f32).collect()
+}
+
+fn assert_close(case: &str, what: &str, found: &[f32], expected: &Value, tolerance: f64) {
+    let expected = flat(expected);
+    assert_eq!(found.len(), expected.len(), "{case}: {what}");
+    for (position, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        let distance = (f64::from(*found) - expected).abs() / expected.abs().max(1.0);
+        assert!(distance < tolerance, "{case}: {what}[{position}]: expected {expected}, found {found}");
+    }
+}
+
+/// Our path of a weight in the model, for its name in the file.
+fn path(model: &str, name: &str) -> String {
+    let variant = match model {
+        "lr" => "Lr",
+        "fm" => "Fm",
+        "deepfm" => "DeepFm",
+        _ => "Secn",
+    };
+    let own = match (model, name) {
+        ("secn", "cross" | "residual" | "bias") => format!("stack.{name}"),
+        ("secn", "head.weight") => "head".to_owned(),
+        ("secn", "head.bias") => "bias".to_owned(),
+        (_, name) => match name.strip_prefix("mlp.") {
+            Some(layer) if !layer.starts_with("output") => format!("mlp.hidden.{layer}"),
+            _ => name.to_owned(),
+        },
+    };
+    format!("{variant}.{own}")
+}
+
+impl Case {
+    fn model_name(&self) -> &str {
+        self.file["model"].as_str().unwrap()
+    }
+
+    fn size(&self, key: &str) -> usize {
+        usize::try_from(self.file[key].as_u64().unwrap()).unwrap()
+    }
+
+    fn model(&self, device: &Device) -> (ModelConfig, Model) {
+        let config = json!({ self.model_name(): self.file["config"] });
+        let config: ModelConfig = serde_json::from_value(config).unwrap();
+        let shape = Shape { fields: self.size("fields"), dim: self.size("dim") };
+        let model = config.init(shape, &Parameters::new(Seed(1), device));
+        let given = self.file["weights"].as_object().unwrap();
+        let given: Vec<Weight> = weights(&model)
+            .into_iter()
+            .map(|weight| {
+                let found = given.iter().find(|(name, _)| path(self.model_name(), name) == weight.name);
+                let (_, found) = found.unwrap_or_else(|| panic!("{}: no weight `{}`", self.name, weight.name));
+                Weight { values: flat_f32(&found["data"]), ..weight }
+            })
+            .collect();
+        (config, with_weights(model, &given).unwrap())
+    }
+
+    fn embedding(&self, config: &ModelConfig) -> Embedding {
+        let mut start = 0;
+        let fields: Vec<Range<u32>> = flat(&self.file["field_rows"])
+            .into_iter()
+            .map(|rows| {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+                let range = start..start + rows as u32;
+                start = range.end;
+                range
+            })
+            .collect();
+        let steps = &self.file["steps"];
+        let embedding_config: EmbeddingConfig = serde_json::from_value(json!({
+            "dim": self.size("dim"),
+            "optimizer": steps["table_optimizer"],
+            "learning_rate": steps["table_learning_rate"],
+            "l2": steps["table_l2"],
+        }))
+        .unwrap();
+        let mut embedding = Embedding::new(&embedding_config, config.needs(), &fields, Seed(1));
+        for (name, table) in embedding.tables_mut() {
+            table.set_part(0, &flat_f32(&self.file[name]));
+        }
+        embedding
+    }
+
+    fn batch(given: &Value) -> Batch {
+        let ids: Vec<Vec<u32>> = serde_json::from_value(given["ids"].clone()).unwrap();
+        let values = (!given["values"].is_null()).then(|| flat_f32(&given["values"]));
+        batch(&ids, values, flat_f32(&given["labels"]))
+    }
+}
+
+#[test]
+fn logits_loss_and_gradients_are_pytorchs() {
+    for device in devices() {
+        for case in cases() {
+            let (config, model) = case.model(&device);
+            let embedding = case.embedding(&config);
+            let batch = Case::batch(&case.file);
+            let pass = pass(&model, &embedding, &batch, &device);
+            let name = &format!("{} on {device:?}", case.name);
+            assert_close(name, "logits", &pass.logits, &case.file["logits"], FORWARD);
+            let loss = case.file["loss"].as_f64().unwrap();
+            assert!((pass.loss - loss).abs() < FORWARD, "{name}: loss: expected {loss}, found {}", pass.loss);
+            let gradients = &case.file["gradients"];
+            for (key, expected) in gradients.as_object().unwrap() {
+                let found = match (key.as_str(), &pass.table.vectors, &pass.table.linear) {
+                    (_, _, _) if expected.is_null() => continue,
+                    ("vectors", Some(sums), _) => dense_rows(&batch, sums, case.size("dim"), expected),
+                    ("linear", _, Some(sums)) => dense_rows(&batch, sums, 1, expected),
+                    (key, _, _) => {
+                        let path = path(case.model_name(), key);
+                        let found = pass.dense.iter().find(|(name, _)| *name == path);
+                        found.unwrap_or_else(|| panic!("{name}: no gradient of `{path}`")).1.clone()
+                    }
+                };
+                assert_close(name, &format!("gradient of {key}"), &found, expected, FORWARD);
+            }
+        }
+    }
+}
+
+/// Sums of the distinct rows → a gradient for every row.
+fn dense_rows(batch: &Batch, sums: &[f32], dim: usize, expected: &Value) -> Vec<f32> {
+    let mut dense = vec![0.0; flat(expected).len()];
+    for (&id, sum) in batch.unique.iter().zip(sums.chunks(dim)) {
+        dense[id as usize * dim..(id as usize + 1) * dim].copy_from_slice(sum);
+    }
+    dense
+}
+
+#[test]
+fn ten_steps_are_pytorchs() {
+    for device in devices() {
+        for case in cases() {
+            let (config, model) = case.model(&device);
+            let steps = &case.file["steps"];
+            let training: TrainingConfig = serde_json::from_value(json!({
+                "learning_rate": steps["dense_learning_rate"],
+                "optimizer": steps["dense_optimizer"],
+                "clip_norm": 0.0,
+            }))
+            .unwrap();
+            let mut trainer = Trainer::new(model, case.embedding(&config), &training, device.clone());
+            let batches: Vec<Batch> = steps["batches"].as_array().unwrap().iter().map(Case::batch).collect();
+            let name = &format!("{} on {device:?}", case.name);
+            for (step, expected) in flat(&steps["losses"]).into_iter().enumerate() {
+                let batch = &batches[step % batches.len()];
+                let outcome = trainer.step(&training, batch, step as u64 + 1, 1.0);
+                let distance = (outcome.loss - expected).abs();
+                assert!(distance < FINAL, "{name}: step {}: expected {expected}, found {}", step + 1, outcome.loss);
+            }
+            for (table_name, table) in trainer.embedding.tables() {
+                let expected = &steps[format!("final_{table_name}")];
+                assert_close(name, table_name, &table.part(0), expected, FINAL);
+            }
+            for (weight, expected) in steps["final_weights"].as_object().unwrap() {
+                let path = path(case.model_name(), weight);
+                let found = weights(trainer.model()).into_iter().find(|found| found.name == path).unwrap();
+                assert_close(name, weight, &found.values, expected, FINAL);
+            }
+        }
+    }
+}
+
+/// The CPU with its fused kernels, and burn-ndarray, which composes burn's operations, where it is built in.
+fn devices() -> Vec<Device> {
+    let names = if cfg!(feature = "ndarray") { vec!["cpu", "ndarray"] } else { vec!["cpu"] };
+    let open = |name: &str| name.parse::<secn::device::DeviceName>().unwrap().open().unwrap().1.autodiff();
+    names.into_iter().map(open).collect()
+}

@@ -1,0 +1,86 @@
+//! What the tests of models share: batches of given ids, and gradients by name.
+
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    optim::GradientsParams,
+    tensor::{Device, Tensor, TensorData},
+};
+use secn::{
+    embedding::{Embedding, TableGradients},
+    features::Batch,
+    models::Model,
+    training::logloss,
+};
+
+/// A batch of `[rows][fields]` ids whose fields have `field_rows` ids each.
+pub(crate) fn batch(ids: &[Vec<u32>], values: Option<Vec<f32>>, labels: Vec<f32>) -> Batch {
+    let (rows, fields) = (ids.len(), ids[0].len());
+    let mut batch = Batch {
+        rows,
+        fields,
+        ids: ids.concat(),
+        values,
+        labels,
+        inverse: vec![0; rows * fields],
+        unique_starts: vec![0],
+        ..Batch::default()
+    };
+    for field in 0..fields {
+        let start = batch.unique.len();
+        for (row, ids) in ids.iter().enumerate() {
+            let id = ids[field];
+            let known = batch.unique[start..].iter().position(|other| *other == id);
+            let position = known.map_or(batch.unique.len(), |position| start + position);
+            if known.is_none() {
+                batch.unique.push(id);
+            }
+            batch.inverse[row * fields + field] = u32::try_from(position).unwrap();
+        }
+        batch.unique_starts.push(batch.unique.len());
+    }
+    batch
+}
+
+/// Logits, loss and all gradients of one batch.
+pub(crate) struct Pass {
+    pub(crate) logits: Vec<f32>,
+    pub(crate) loss: f64,
+    pub(crate) table: TableGradients,
+    /// By the weight's path in the model.
+    pub(crate) dense: Vec<(String, Vec<f32>)>,
+}
+
+pub(crate) fn pass(model: &Model, embedding: &Embedding, batch: &Batch, device: &Device) -> Pass {
+    struct Collector<'a> {
+        path: Vec<String>,
+        gradients: &'a GradientsParams,
+        found: Vec<(String, Vec<f32>)>,
+    }
+    impl ModuleVisitor for Collector<'_> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            let gradient = self.gradients.get::<D>(parameter.id).expect("every weight has a gradient");
+            self.found.push((self.path.join("."), gradient.into_data().try_to_vec().unwrap()));
+        }
+    }
+    let leaves = embedding.gather(batch, device);
+    let logits = model.forward(leaves.embedded());
+    let labels = Tensor::from_data(TensorData::new(batch.labels.clone(), [batch.rows]), device);
+    let loss = logloss(logits.clone(), labels);
+    let mut gradients = loss.backward();
+    let table = leaves.sum_gradients(&mut gradients, batch);
+    let gradients = GradientsParams::from_grads(gradients, model);
+    let mut collector = Collector { path: Vec::new(), gradients: &gradients, found: Vec::new() };
+    model.visit(&mut collector);
+    Pass {
+        logits: logits.into_data().try_to_vec().unwrap(),
+        loss: f64::from(loss.into_scalar::<f32>()),
+        table,
+        dense: collector.found,
+    }
+}
