@@ -28,7 +28,9 @@ pub(super) struct PrepareArgs {
 
 pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
     if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.get())
+            .build_global()?;
     }
     let config = Config::load(&args.config.config, &args.config.set)?;
     let mut terminal = Terminal::new();
@@ -76,7 +78,12 @@ pub(super) fn row_counts(prepared: &Prepared) -> RowCounts {
 fn show(terminal: &mut Terminal, event: PrepareEvent) {
     match event {
         PrepareEvent::Rebuilding { reason } => terminal.say(&format!("rebuilding the cache: {reason}")),
-        PrepareEvent::Progress { pass, bytes, total_bytes, .. } => terminal.preparing(&pass.to_string(), bytes, total_bytes),
+        PrepareEvent::Progress {
+            pass,
+            bytes,
+            total_bytes,
+            ..
+        } => terminal.preparing(&pass.to_string(), bytes, total_bytes),
     }
 }
 
@@ -92,7 +99,10 @@ fn summary(config: &Config, prepared: &Prepared) -> Vec<String> {
         format!("in {:.1} s, {:.0} rows/s", summary.seconds, summary.rows_per_second)
     };
     let mut lines = vec![
-        format!("rows: {} train, {} validation, {} test ({speed})", rows.train, rows.validation, rows.test),
+        format!(
+            "rows: {} train, {} validation, {} test ({speed})",
+            rows.train, rows.validation, rows.test
+        ),
         format!(
             "vocabulary: {vocabulary} ids in {} fields; table with its moments {:.1} MiB, cache {:.1} MiB",
             prepared.schema.len(),

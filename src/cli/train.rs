@@ -57,7 +57,10 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let trainer = Trainer::new(model, embedding, &config.training, device.autodiff());
     let (mut trainer, progress) = restore(args, &folder, &mut terminal, trainer, progress)?;
     let parameters = trainer.parameters();
-    terminal.say(&format!("{}: {parameters} parameters on {device_name}", config.model.name()));
+    terminal.say(&format!(
+        "{}: {parameters} parameters on {device_name}",
+        config.model.name()
+    ));
     let progress = train(&folder, &config, &prepared, &mut trainer, progress, &mut terminal)?;
     // loss → metrics
     let test = test_metrics(&folder, &prepared, &mut trainer, &mut terminal)?;
@@ -82,7 +85,11 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         seconds: start.elapsed().as_secs_f64(),
     };
     report::write_result(&folder.result(), &record).context("cannot write the result")?;
-    print(&if args.json { report::to_json(&record) } else { report::summary(&record) })
+    print(&if args.json {
+        report::to_json(&record)
+    } else {
+        report::summary(&record)
+    })
 }
 
 /// A new run's files, or the check that a resumed run still is the same experiment.
@@ -127,7 +134,11 @@ fn restore(
     }
     let (trainer, progress) = load_last(&last, trainer).context("cannot resume")?;
     folder.cut_metrics(progress.evaluations)?;
-    terminal.say(&format!("resuming at epoch {}, step {}", progress.epoch + 1, progress.step));
+    terminal.say(&format!(
+        "resuming at epoch {}, step {}",
+        progress.epoch + 1,
+        progress.step
+    ));
     Ok((trainer, progress))
 }
 
@@ -177,8 +188,8 @@ fn test_metrics(
 ) -> anyhow::Result<Option<Metrics>> {
     let Some(test) = &prepared.test else { return Ok(None) };
     let best = folder.checkpoints().join("best");
-    let (model, _) = load_best(&best, trainer.model().clone(), &mut trainer.embedding)
-        .context("cannot read the best checkpoint")?;
+    let (model, _) =
+        load_best(&best, trainer.model().clone(), &mut trainer.embedding).context("cannot read the best checkpoint")?;
     let evaluation = score(&model, &trainer.embedding, test, trainer.device()).evaluate();
     for undefined in &evaluation.undefined {
         terminal.say(&format!("warning: test: {undefined}"));

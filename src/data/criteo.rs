@@ -23,7 +23,9 @@ pub(super) const CRITEO: Format = Format {
 
 fn field_names() -> Vec<String> {
     let integers = (1..=INTEGERS).map(|number| format!("I{number}"));
-    integers.chain((1..=CATEGORIES).map(|number| format!("C{number}"))).collect()
+    integers
+        .chain((1..=CATEGORIES).map(|number| format!("C{number}")))
+        .collect()
 }
 
 fn names() -> Vec<String> {
@@ -33,7 +35,11 @@ fn names() -> Vec<String> {
 }
 
 fn kind(name: &str) -> FieldKind {
-    if name.starts_with('I') { FieldKind::Numeric } else { FieldKind::Categorical }
+    if name.starts_with('I') {
+        FieldKind::Numeric
+    } else {
+        FieldKind::Categorical
+    }
 }
 
 fn head(record: &[u8], place: &Place) -> Result<Head, DataError> {
@@ -41,14 +47,26 @@ fn head(record: &[u8], place: &Place) -> Result<Head, DataError> {
     const COLUMNS: usize = FIELDS + 1;
     let cells = memchr_iter(b'\t', record).count() + 1;
     match cells {
-        COLUMNS => Ok(Head { names: names(), is_header: false }),
-        FIELDS => Ok(Head { names: field_names(), is_header: false }),
+        COLUMNS => Ok(Head {
+            names: names(),
+            is_header: false,
+        }),
+        FIELDS => Ok(Head {
+            names: field_names(),
+            is_header: false,
+        }),
         1 => Err(DataError::Separator {
             place: place.clone(),
             expected: "40 tab-separated cells",
             beginning: excerpt(record),
-            seems: [',', ';', '|', ' '].into_iter().find(|separator| record.contains(&(*separator as u8))),
+            seems: [',', ';', '|', ' ']
+                .into_iter()
+                .find(|separator| record.contains(&(*separator as u8))),
         }),
-        found => Err(DataError::Cells { place: place.clone(), expected: COLUMNS, found }),
+        found => Err(DataError::Cells {
+            place: place.clone(),
+            expected: COLUMNS,
+            found,
+        }),
     }
 }

@@ -37,13 +37,27 @@ pub(super) const TSV: Format = Format {
 fn csv_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
     let mut text = record.to_vec();
     let mut names = Vec::new();
-    unquote(&mut text, 0, record.len(), |text, start, end| names.push(name(&text[start..end])));
-    header(names, record, place, "a header separated by commas", &['\t', ';', '|', ' '])
+    unquote(&mut text, 0, record.len(), |text, start, end| {
+        names.push(name(&text[start..end]))
+    });
+    header(
+        names,
+        record,
+        place,
+        "a header separated by commas",
+        &['\t', ';', '|', ' '],
+    )
 }
 
 fn tsv_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
     let names = record.split(|byte| *byte == b'\t').map(name).collect();
-    header(names, record, place, "a header separated by tabs", &[',', ';', '|', ' '])
+    header(
+        names,
+        record,
+        place,
+        "a header separated by tabs",
+        &[',', ';', '|', ' '],
+    )
 }
 
 fn name(cell: &[u8]) -> String {
@@ -60,8 +74,16 @@ fn header(
     if names.len() > 1 {
         return Ok(Head { names, is_header: true });
     }
-    let seems = others.iter().copied().find(|separator| record.contains(&(*separator as u8)));
-    Err(DataError::Separator { place: place.clone(), expected, beginning: excerpt(record), seems })
+    let seems = others
+        .iter()
+        .copied()
+        .find(|separator| record.contains(&(*separator as u8)));
+    Err(DataError::Separator {
+        place: place.clone(),
+        expected,
+        beginning: excerpt(record),
+        seems,
+    })
 }
 
 fn split_csv(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(), DataError> {
@@ -77,7 +99,9 @@ fn split_csv(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(
         let lines = memchr_iter(b'\n', &bytes[start..end]).count() as u64;
         let length = without_line_end(&bytes[start..end]).len();
         if length > 0 {
-            unquote(bytes, start, start + length, |_, cell_start, cell_end| rows.add_cell(cell_start, cell_end));
+            unquote(bytes, start, start + length, |_, cell_start, cell_end| {
+                rows.add_cell(cell_start, cell_end)
+            });
             rows.end_row(bytes, line)?;
         }
         start = end;

@@ -28,7 +28,8 @@ impl Encoded {
     /// Fills `groups` from the extra column `extra` of `rows`.
     pub(super) fn set_groups(&mut self, rows: &RowBlock, extra: usize) {
         self.groups.clear();
-        self.groups.extend((0..rows.rows()).map(|row| stable_hash(rows.extra(row, extra))));
+        self.groups
+            .extend((0..rows.rows()).map(|row| stable_hash(rows.extra(row, extra))));
     }
 }
 

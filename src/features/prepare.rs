@@ -59,7 +59,12 @@ pub struct PrepareSummary {
 pub enum PrepareEvent {
     /// There is a cache, but it can't be used.
     Rebuilding { reason: String },
-    Progress { pass: Pass, rows: u64, bytes: u64, total_bytes: Option<u64> },
+    Progress {
+        pass: Pass,
+        rows: u64,
+        bytes: u64,
+        total_bytes: Option<u64>,
+    },
 }
 
 /// What is being done.
@@ -126,12 +131,22 @@ pub fn prepare(
     if reusable && folder.exists() {
         match open(&folder, start, true) {
             Ok(prepared) => return Ok(prepared),
-            Err(error) => observe(PrepareEvent::Rebuilding { reason: error.to_string() }),
+            Err(error) => observe(PrepareEvent::Rebuilding {
+                reason: error.to_string(),
+            }),
         }
     } else if let Some(reason) = changed(&latest, &files) {
         observe(PrepareEvent::Rebuilding { reason });
     }
-    let work = Work { data, features, seed, schema: &schema, plan: &plan, inputs: &inputs, observe };
+    let work = Work {
+        data,
+        features,
+        seed,
+        schema: &schema,
+        plan: &plan,
+        inputs: &inputs,
+        observe,
+    };
     let built = work.build(&folder);
     if let Some(spooled) = &inputs.spooled {
         let _ = fs::remove_file(spooled);
@@ -147,13 +162,20 @@ pub fn prepare(
 fn changed(latest: &Path, files: &[Fingerprint]) -> Option<String> {
     let latest: Latest = serde_json::from_slice(&fs::read(latest).ok()?).ok()?;
     let pairs = || latest.files.iter().zip(files);
-    let changed = pairs().find(|(old, new)| old != new).map(|(old, new)| old.difference(new));
+    let changed = pairs()
+        .find(|(old, new)| old != new)
+        .map(|(old, new)| old.difference(new));
     changed.or_else(|| (latest.files.len() != files.len()).then(|| "there are other input files".to_owned()))
 }
 
 impl Inputs {
     fn find(data: &DataConfig, features: &FeaturesConfig) -> Result<Self, FeaturesError> {
-        let mut inputs = Self { train: resolve(&data.train)?, validation: vec![], test: vec![], spooled: None };
+        let mut inputs = Self {
+            train: resolve(&data.train)?,
+            validation: vec![],
+            test: vec![],
+            spooled: None,
+        };
         if let Validation::Files(files) = &data.validation {
             inputs.validation = resolve(files)?;
         }
@@ -164,7 +186,12 @@ impl Inputs {
             return Err(FeaturesError::StdinTwice);
         }
         let twice = features.vocabulary == VocabularyConfig::Exact || data.split_by == SplitBy::Order;
-        if let Some(input) = inputs.train.iter_mut().find(|input| matches!(input, Input::Stdin)).filter(|_| twice) {
+        if let Some(input) = inputs
+            .train
+            .iter_mut()
+            .find(|input| matches!(input, Input::Stdin))
+            .filter(|_| twice)
+        {
             fs::create_dir_all(&data.cache).map_err(io_error(&data.cache))?;
             let path = data.cache.join(format!("stdin-{}.rows", std::process::id()));
             spool_stdin(&path)?;
@@ -220,7 +247,12 @@ impl Work<'_> {
 
     fn wanted(&self, extra: Vec<crate::data::ColumnRef>) -> Wanted {
         let label = Some(self.data.label.clone());
-        Wanted { schema: self.schema.clone(), label, label_required: true, extra }
+        Wanted {
+            schema: self.schema.clone(),
+            label,
+            label_required: true,
+            extra,
+        }
     }
 
     fn splitter(&self) -> Result<Splitter, FeaturesError> {
@@ -246,23 +278,25 @@ impl Work<'_> {
             let rows = block.rows();
             let trains = |row: &usize| !splitter.validates(number + *row as u64, &block, *row);
             let training = (0..rows).filter(trains);
-            let training = training.map(|row| u32::try_from(row).expect("a block has fewer than 2^32 rows")).collect();
+            let training = training
+                .map(|row| u32::try_from(row).expect("a block has fewer than 2^32 rows"))
+                .collect();
             counters.push(block, training)?;
             number += rows as u64;
             let (bytes, total_bytes) = (progress.read(), progress.total);
-            (self.observe)(PrepareEvent::Progress { pass: Pass::Counting, rows: number, bytes, total_bytes });
+            (self.observe)(PrepareEvent::Progress {
+                pass: Pass::Counting,
+                rows: number,
+                bytes,
+                total_bytes,
+            });
         }
         splitter.check(&self.data.validation, number)?;
         Vocabulary::build(self.plan, counters.finish())
     }
 
     /// Pass 2.
-    fn write(
-        &mut self,
-        folder: &Path,
-        vocabulary: &Arc<Vocabulary>,
-        splitter: &Splitter,
-    ) -> Result<(), FeaturesError> {
+    fn write(&mut self, folder: &Path, vocabulary: &Arc<Vocabulary>, splitter: &Splitter) -> Result<(), FeaturesError> {
         let mut skipped_rows = 0;
         let mut parts = vec!["train"];
         let has_validation = self.data.validation != Validation::None;
@@ -281,11 +315,19 @@ impl Work<'_> {
         }
         vocabulary.save(&folder.join("vocabulary.arrow"))?;
         let mut files = BTreeMap::new();
-        for name in parts.into_iter().chain(["vocabulary"]).map(|part| format!("{part}.arrow")) {
+        for name in parts
+            .into_iter()
+            .chain(["vocabulary"])
+            .map(|part| format!("{part}.arrow"))
+        {
             let path = folder.join(&name);
             files.insert(name, fs::metadata(&path).map_err(io_error(&path))?.len());
         }
-        let manifest = Manifest { schema: self.schema.clone(), skipped_rows, files };
+        let manifest = Manifest {
+            schema: self.schema.clone(),
+            skipped_rows,
+            files,
+        };
         let json = serde_json::to_vec_pretty(&manifest).expect("a manifest can be written as JSON");
         write_durably(&folder.join("manifest.json"), &json)
     }
@@ -354,7 +396,12 @@ impl Work<'_> {
             rows += block.encoded.rows() as u64;
             write(block)?;
             let (bytes, total_bytes) = (blocks.bytes_read(), blocks.bytes_total());
-            (self.observe)(PrepareEvent::Progress { pass: Pass::Encoding, rows, bytes, total_bytes });
+            (self.observe)(PrepareEvent::Progress {
+                pass: Pass::Encoding,
+                rows,
+                bytes,
+                total_bytes,
+            });
         }
         Ok(())
     }
@@ -370,7 +417,11 @@ impl Work<'_> {
 }
 
 fn check_rows(part: &'static str, rows: u64, because: &'static str) -> Result<(), FeaturesError> {
-    if rows > 0 { Ok(()) } else { Err(FeaturesError::NoRows { part, because }) }
+    if rows > 0 {
+        Ok(())
+    } else {
+        Err(FeaturesError::NoRows { part, because })
+    }
 }
 
 /// Puts a complete folder into its place. Where another process was faster, its work is as good.
@@ -386,7 +437,9 @@ fn replace(temporary: &Path, folder: &Path) -> Result<(), FeaturesError> {
 
 fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), FeaturesError> {
     let mut file = File::create(path).map_err(io_error(path))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io_error(path))
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(io_error(path))
 }
 
 /// Opens a cache's folder, after a check that every file is whole.
@@ -398,17 +451,28 @@ fn open(folder: &Path, start: Instant, cached: bool) -> Result<Prepared, Feature
         let path = folder.join(name);
         let found = fs::metadata(&path).map_err(io_error(&path))?.len();
         if found != *expected {
-            return Err(damaged(&path, format!("damaged: expected {expected} bytes, found {found}")));
+            return Err(damaged(
+                &path,
+                format!("damaged: expected {expected} bytes, found {found}"),
+            ));
         }
     }
     let part = |name: &str| {
         let name = format!("{name}.arrow");
-        manifest.files.contains_key(&name).then(|| Cache::open(&folder.join(name))).transpose()
+        manifest
+            .files
+            .contains_key(&name)
+            .then(|| Cache::open(&folder.join(name)))
+            .transpose()
     };
     let train = part("train")?.ok_or_else(|| damaged(&path, "expected a part `train`, found none"))?;
     let (validation, test) = (part("validation")?, part("test")?);
     let vocabulary = Arc::new(Vocabulary::load(&folder.join("vocabulary.arrow"))?);
-    let rows: usize = [Some(&train), validation.as_ref(), test.as_ref()].into_iter().flatten().map(Cache::rows).sum();
+    let rows: usize = [Some(&train), validation.as_ref(), test.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(Cache::rows)
+        .sum();
     let seconds = start.elapsed().as_secs_f64();
     let summary = PrepareSummary {
         seconds,
@@ -417,5 +481,12 @@ fn open(folder: &Path, start: Instant, cached: bool) -> Result<Prepared, Feature
         skipped_rows: manifest.skipped_rows,
         cache_bytes: manifest.files.values().sum(),
     };
-    Ok(Prepared { schema: manifest.schema, vocabulary, train, validation, test, summary })
+    Ok(Prepared {
+        schema: manifest.schema,
+        vocabulary,
+        train,
+        validation,
+        test,
+        summary,
+    })
 }

@@ -26,7 +26,11 @@ impl Mlp {
             width = units;
         }
         let output = linear("mlp.output", width, 1, parameters);
-        Self { hidden: layers, output, dropout: DropoutConfig::new(dropout).init() }
+        Self {
+            hidden: layers,
+            output,
+            dropout: DropoutConfig::new(dropout).init(),
+        }
     }
 
     /// # Shapes

@@ -28,14 +28,20 @@ pub struct DeepFmConfig {
 impl Default for DeepFmConfig {
     fn default() -> Self {
         let units = Count::new(400).expect("400 is above 0");
-        Self { mlp: vec![units; 3], dropout: None }
+        Self {
+            mlp: vec![units; 3],
+            dropout: None,
+        }
     }
 }
 
 impl DeepFmConfig {
     #[expect(clippy::unused_self, reason = "every model's config answers in the same way")]
     pub(super) fn needs(&self) -> Needs {
-        Needs { vectors: true, linear: true }
+        Needs {
+            vectors: true,
+            linear: true,
+        }
     }
 
     /// Weights as [`Mlp::init`] draws them; the bias starts from zero.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ScheduleState, Trainer, TrainingError,
-    checkpoint_files::{Reader, Writer, damaged, recover},
+    checkpoint_files::{Reader, Writer, recover},
     dense::{self, Weight},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 const DENSE: &str = "dense.safetensors";
 const TABLE: &str = "table.safetensors";
 const MOMENTS: &str = "moments.safetensors";
-const OPTIMIZER: &str = "optimizer.burnpack";
+const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// Where the training stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -75,8 +75,7 @@ pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainingError>
     writer.add_tensors(TABLE, &parts(&trainer.embedding, |_| 0..1))?;
     if checkpoint.resumable {
         writer.add_tensors(MOMENTS, &parts(&trainer.embedding, |table| 1..table.moments() + 1))?;
-        let optimizer = trainer.dense.to_bytes().map_err(|reason| damaged(&folder.join(OPTIMIZER), &reason))?;
-        writer.add(OPTIMIZER, &optimizer)?;
+        writer.add_tensors(OPTIMIZER, &trainer.dense.saved())?;
     }
     writer.finish(checkpoint.progress)
 }
@@ -88,7 +87,10 @@ pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainingError>
 pub fn load_best(folder: &Path, model: Model, embedding: &mut Embedding) -> Result<(Model, Progress), TrainingError> {
     recover(folder)?;
     let reader = Reader::<Progress>::open(folder)?;
-    let mismatch = |reason| TrainingError::Mismatch { path: folder.to_owned(), reason };
+    let mismatch = |reason| TrainingError::Mismatch {
+        path: folder.to_owned(),
+        reason,
+    };
     let model = dense::with_weights(model, &reader.read_tensors(DENSE)?).map_err(mismatch)?;
     set_parts(embedding, &reader.read_tensors(TABLE)?, |_| 0..1).map_err(mismatch)?;
     Ok((model, reader.content))
@@ -102,23 +104,34 @@ pub fn load_last(folder: &Path, mut trainer: Trainer) -> Result<(Trainer, Progre
     let (model, progress) = load_best(folder, trainer.model().clone(), &mut trainer.embedding)?;
     trainer.set_model(model);
     let reader = Reader::<Progress>::open(folder)?;
-    let mismatch = |reason| TrainingError::Mismatch { path: folder.to_owned(), reason };
+    let mismatch = |reason| TrainingError::Mismatch {
+        path: folder.to_owned(),
+        reason,
+    };
     let moments = reader.read_tensors(MOMENTS)?;
     set_parts(&mut trainer.embedding, &moments, |table| 1..table.moments() + 1).map_err(mismatch)?;
-    let optimizer = reader.read(OPTIMIZER)?;
-    trainer.dense =
-        trainer.dense.restore(optimizer).map_err(|reason| damaged(&folder.join(OPTIMIZER), &reason))?;
+    let moments = reader.read_tensors(OPTIMIZER)?;
+    let device = trainer.device().clone().inner();
+    trainer.dense.restore(progress.step, &moments, &device);
     Ok((trainer, progress))
 }
 
 fn part_name(table: &str, part: usize) -> String {
-    if part == 0 { table.to_owned() } else { format!("{table}.moment_{part}") }
+    if part == 0 {
+        table.to_owned()
+    } else {
+        format!("{table}.moment_{part}")
+    }
 }
 
 fn parts(embedding: &Embedding, which: impl Fn(&Table) -> std::ops::Range<usize>) -> Vec<Weight> {
     let table_parts = |(name, table): (&'static str, &Table)| {
         let shape = vec![table.rows(), table.dim()];
-        let weight = |part| Weight { name: part_name(name, part), shape: shape.clone(), values: table.part(part) };
+        let weight = |part| Weight {
+            name: part_name(name, part),
+            shape: shape.clone(),
+            values: table.part(part),
+        };
         which(table).map(weight).collect::<Vec<_>>()
     };
     embedding.tables().flat_map(table_parts).collect()
@@ -136,7 +149,10 @@ fn set_parts(
             let weight = weights.iter().find(|weight| weight.name == name);
             let weight = weight.ok_or_else(|| format!("expected a table `{name}`, found none"))?;
             if weight.shape != shape {
-                return Err(format!("table `{name}`: expected shape {shape:?}, found {:?}", weight.shape));
+                return Err(format!(
+                    "table `{name}`: expected shape {shape:?}, found {:?}",
+                    weight.shape
+                ));
             }
             table.set_part(part, &weight.values);
         }

@@ -18,7 +18,9 @@ const FIELDS: usize = 4;
 const ROWS_A_FIELD: u32 = 24;
 
 fn fields() -> Vec<Range<u32>> {
-    (0..4).map(|field| field * ROWS_A_FIELD..(field + 1) * ROWS_A_FIELD).collect()
+    (0..4)
+        .map(|field| field * ROWS_A_FIELD..(field + 1) * ROWS_A_FIELD)
+        .collect()
 }
 
 /// Rows of pseudo-random ids and labels.
@@ -27,15 +29,21 @@ fn rows(count: u64) -> Batch {
         let draw = mix(7, row * 4 + field) % u64::from(ROWS_A_FIELD);
         u32::try_from(field).unwrap() * ROWS_A_FIELD + u32::try_from(draw).unwrap()
     };
-    let ids: Vec<Vec<u32>> = (0..count).map(|row| (0..4).map(|field| id(row, field)).collect()).collect();
-    let labels = (0..count).map(|row| if mix(9, row) % 3 == 0 { 1.0 } else { 0.0 }).collect();
+    let ids: Vec<Vec<u32>> = (0..count)
+        .map(|row| (0..4).map(|field| id(row, field)).collect())
+        .collect();
+    let labels = (0..count)
+        .map(|row| if mix(9, row) % 3 == 0 { 1.0 } else { 0.0 })
+        .collect();
     batch(&ids, None, labels)
 }
 
 /// Every model in its default form, and SECN in others.
 fn configs() -> Vec<ModelConfig> {
-    let mut configs: Vec<ModelConfig> =
-        MODELS.iter().map(|model| ModelConfig::by_name(model.name).expect("the registry knows its names")).collect();
+    let mut configs: Vec<ModelConfig> = MODELS
+        .iter()
+        .map(|model| ModelConfig::by_name(model.name).expect("the registry knows its names"))
+        .collect();
     for secn in [
         r#"{"secn": {"product": "gate", "activation": "gate-relu", "residual": "identity", "mlp": [8]}}"#,
         r#"{"secn": {"weights": "per-dimension", "attention": {"heads": 2, "dim": 3}}}"#,
@@ -47,11 +55,19 @@ fn configs() -> Vec<ModelConfig> {
 }
 
 fn build(config: &ModelConfig, device: &Device) -> (Model, Embedding) {
-    let embedding_config =
-        EmbeddingConfig { init_std: NonNegative::new(0.3).unwrap(), ..EmbeddingConfig::default() };
-    let shape = Shape { fields: FIELDS, dim: embedding_config.dim.get() };
+    let embedding_config = EmbeddingConfig {
+        init_std: NonNegative::new(0.3).unwrap(),
+        ..EmbeddingConfig::default()
+    };
+    let shape = Shape {
+        fields: FIELDS,
+        dim: embedding_config.dim.get(),
+    };
     let model = config.init(shape, &Parameters::new(Seed(3), device));
-    (model, Embedding::new(&embedding_config, config.needs(), &fields(), Seed(3)))
+    (
+        model,
+        Embedding::new(&embedding_config, config.needs(), &fields(), Seed(3)),
+    )
 }
 
 #[test]
@@ -135,9 +151,22 @@ fn a_checkpoint_restores_equal_logits() {
         let expected = pass(trainer.model(), &trainer.embedding, &batch, &device).logits;
         let path = folder.path().join("best");
         let progress = Progress::default();
-        save(&path, &Checkpoint { trainer: &trainer, progress: &progress, resumable: false }).unwrap();
+        save(
+            &path,
+            &Checkpoint {
+                trainer: &trainer,
+                progress: &progress,
+                resumable: false,
+            },
+        )
+        .unwrap();
         let (model, mut embedding) = build(&config, &device);
         let (model, _) = load_best(&path, model, &mut embedding).unwrap();
-        assert_eq!(pass(&model, &embedding, &batch, &device).logits, expected, "{}", config.name());
+        assert_eq!(
+            pass(&model, &embedding, &batch, &device).logits,
+            expected,
+            "{}",
+            config.name()
+        );
     }
 }

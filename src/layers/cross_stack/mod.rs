@@ -122,12 +122,19 @@ impl CrossStack {
         let [batch, _, dim] = vectors.dims();
         let start = into_columns(vectors, copies);
         let weight = |weights: &Tensor<4>, layer: usize| -> Tensor<3> {
-            weights.clone().slice([layer..layer + 1, 0..copies, 0..fields, 0..fields]).squeeze_dim(0)
+            weights
+                .clone()
+                .slice([layer..layer + 1, 0..copies, 0..fields, 0..fields])
+                .squeeze_dim(0)
         };
         let (cross, residual) = (self.cross.val(), self.effective_residual());
         let mut hidden = start.clone();
         for layer in 0..layers {
-            let bias = self.bias.val().slice([layer..layer + 1, 0..fields]).reshape([1, fields, 1]);
+            let bias = self
+                .bias
+                .val()
+                .slice([layer..layer + 1, 0..fields])
+                .reshape([1, fields, 1]);
             let weights = [weight(&cross, layer), weight(&residual, layer)];
             hidden = self.layer(weights, bias, hidden, start.clone());
         }
@@ -140,7 +147,11 @@ impl CrossStack {
         let gated = self.form.activation == Activation::GateRelu;
         let gate = |input: Tensor<3>| {
             let gate = cross.clone().matmul(input);
-            if gated { activation::relu(gate + bias.clone()) } else { gate }
+            if gated {
+                activation::relu(gate + bias.clone())
+            } else {
+                gate
+            }
         };
         let product = match self.form.product {
             Product::Square => gate(hidden.clone() * hidden.clone()),
@@ -165,7 +176,9 @@ impl CrossStack {
         let [layers, copies, fields, _] = self.cross.dims();
         let identity = || {
             let identity: Tensor<2> = Tensor::eye(fields, &self.cross.val().device());
-            identity.reshape([1, 1, fields, fields]).expand([layers, copies, fields, fields])
+            identity
+                .reshape([1, 1, fields, fields])
+                .expand([layers, copies, fields, fields])
         };
         match (&self.residual, self.identity) {
             (Some(residual), false) => residual.val(),
