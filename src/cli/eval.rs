@@ -67,7 +67,7 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let evaluation = scores.evaluate();
     let mut terminal = Terminal::new();
     for undefined in &evaluation.undefined {
-        terminal.say(&format!("warning: {undefined}"));
+        terminal.warn(&undefined.to_string());
     }
     let record = EvalRecord {
         run: args.checkpoint.display().to_string(),

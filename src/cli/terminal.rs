@@ -25,6 +25,7 @@ pub(super) struct Terminal {
     log: Option<File>,
     bar: ProgressBar,
     epoch: u64,
+    warned: Vec<String>,
 }
 
 impl Terminal {
@@ -50,6 +51,14 @@ impl Terminal {
         });
         if let Some(log) = &mut self.log {
             let _ = writeln!(log, "{line}");
+        }
+    }
+
+    /// A warning for people, once however often its reason comes up.
+    pub(super) fn warn(&mut self, warning: &str) {
+        if !self.warned.iter().any(|known| known == warning) {
+            self.warned.push(warning.to_owned());
+            self.say(&format!("warning: {warning}"));
         }
     }
 

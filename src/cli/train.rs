@@ -166,7 +166,7 @@ fn train(
         Event::Evaluated(record, evaluation) => {
             unwritten = unwritten.take().or(folder.add_metrics(&report::to_json(record)).err());
             for undefined in &evaluation.undefined {
-                terminal.say(&format!("warning: validation: {undefined}"));
+                terminal.warn(&undefined.to_string());
             }
         }
         Event::Epoch(record) => terminal.say(&report::epoch_line(record)),
@@ -192,7 +192,7 @@ fn test_metrics(
         load_best(&best, trainer.model().clone(), &mut trainer.embedding).context("cannot read the best checkpoint")?;
     let evaluation = score(&model, &trainer.embedding, test, trainer.device()).evaluate();
     for undefined in &evaluation.undefined {
-        terminal.say(&format!("warning: test: {undefined}"));
+        terminal.warn(&undefined.to_string());
     }
     Ok(Some(evaluation.metrics))
 }

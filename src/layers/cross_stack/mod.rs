@@ -8,7 +8,7 @@
 //! On the CPU the whole stack is one operation (`operation.rs`, `kernel.rs`); elsewhere it is composed of burn's.
 
 pub mod kernel;
-mod operation;
+pub mod operation;
 
 use burn::{
     module::{Module, Param},
@@ -210,5 +210,74 @@ fn from_columns(columns: Tensor<3>, copies: usize, shape: [usize; 3]) -> Tensor<
         columns.reshape([fields, batch, dim]).swap_dims(0, 1)
     } else {
         columns.swap_dims(0, 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+    use crate::seed::Seed;
+
+    const SHAPE: [usize; 3] = [5, 7, 3];
+
+    fn leaf(device: &Device) -> Tensor<3> {
+        let count = SHAPE.iter().product::<usize>();
+        let values: Vec<f32> = (0..count)
+            .map(|number| ((number * 37 % 101) as f32 - 50.0) / 40.0)
+            .collect();
+        Tensor::from_data(TensorData::new(values, SHAPE), device).require_grad()
+    }
+
+    /// Output, then the gradients of vectors, `W_C` and `b_C`.
+    fn run(stack: &CrossStack, forward: impl Fn(&CrossStack, Tensor<3>) -> Tensor<2>) -> Vec<Vec<f32>> {
+        let device = Device::flex().autodiff();
+        let vectors = leaf(&device);
+        let output = forward(stack, vectors.clone());
+        let gradients = output.clone().square().sum().backward();
+        let values = |data: TensorData| data.try_to_vec::<f32>().unwrap();
+        vec![
+            values(output.into_data()),
+            values(vectors.grad(&gradients).unwrap().into_data()),
+            values(stack.cross.val().grad(&gradients).unwrap().into_data()),
+            values(stack.bias.val().grad(&gradients).unwrap().into_data()),
+        ]
+    }
+
+    /// 1e-4 of each part's largest number: both ways sum some hundred f32 products, in different orders.
+    #[test]
+    fn the_fused_operation_is_the_composed_one() {
+        let device = Device::flex().autodiff();
+        let parameters = Parameters::new(Seed(5), &device);
+        for product in [Product::Square, Product::Gate, Product::Base] {
+            for activation in [Activation::Relu, Activation::GateRelu, Activation::None] {
+                for residual in [Residual::Weighted, Residual::Identity, Residual::Both] {
+                    let form = Form { product, activation };
+                    let config = StackConfig {
+                        layers: 3,
+                        sharing: Sharing::Shared,
+                        residual,
+                        form,
+                    };
+                    let stack = config.init(SHAPE[1], SHAPE[2], &parameters);
+                    let composed = run(&stack, |stack, vectors| {
+                        stack.forward_composed(vectors).sum_dim(1).squeeze_dim(1)
+                    });
+                    let pooled = run(&stack, CrossStack::forward_pooled);
+                    let full = run(&stack, |stack, vectors| {
+                        stack.forward(vectors).sum_dim(1).squeeze_dim(1)
+                    });
+                    for fused in [pooled, full] {
+                        for (fused, composed) in fused.iter().zip(&composed) {
+                            let largest = composed.iter().fold(1.0_f32, |largest, value| largest.max(value.abs()));
+                            for (fused, composed) in fused.iter().zip(composed) {
+                                assert!((fused - composed).abs() < 1e-4 * largest, "{form:?} {residual:?}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }

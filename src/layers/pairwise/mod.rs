@@ -106,3 +106,34 @@ impl<B: PairwiseKernels, C: CheckpointStrategy> PairwiseOps for Autodiff<B, C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    /// 1e-5: sums of 12 products of numbers below 1, in different orders.
+    #[test]
+    fn the_fused_operation_is_the_composed_one() {
+        let run = |forward: fn(Tensor<3>) -> Tensor<1>| {
+            let device = Device::flex().autodiff();
+            let values: Vec<f32> = (0..5 * 4 * 3)
+                .map(|number| ((number * 37 % 101) as f32 - 50.0) / 60.0)
+                .collect();
+            let vectors = Tensor::<3>::from_data(TensorData::new(values, [5, 4, 3]), &device).require_grad();
+            let output = forward(vectors.clone());
+            let gradients = output.clone().square().sum().backward();
+            let gradient = vectors
+                .grad(&gradients)
+                .unwrap()
+                .into_data()
+                .try_to_vec::<f32>()
+                .unwrap();
+            [output.into_data().try_to_vec::<f32>().unwrap(), gradient].concat()
+        };
+        for (fused, composed) in run(pairwise_dot).iter().zip(&run(pairwise_dot_composed)) {
+            assert!((fused - composed).abs() < 1e-5, "{fused} {composed}");
+        }
+    }
+}
