@@ -35,6 +35,7 @@ impl Terminal {
             log: None,
             bar: ProgressBar::hidden(),
             epoch: 0,
+            warned: Vec::new(),
         }
     }
 

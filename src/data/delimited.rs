@@ -8,7 +8,7 @@ use super::{
     error::excerpt,
     layout::Head,
     records::{End, Records, without_line_end},
-    rows::split_lines,
+    rows::{split_lines, split_lines_from},
 };
 use crate::schema::FieldKind;
 
@@ -37,8 +37,8 @@ pub(super) const TSV: Format = Format {
 fn csv_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
     let mut text = record.to_vec();
     let mut names = Vec::new();
-    unquote(&mut text, 0, record.len(), |text, start, end| {
-        names.push(name(&text[start..end]))
+    Unquoter::new().unquote(&mut text, 0, record.len(), |text, start, end| {
+        names.push(name(&text[start..end]));
     });
     header(
         names,
@@ -90,19 +90,20 @@ fn split_csv(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(
     if memchr(b'"', bytes).is_none() {
         return split_lines(b',', bytes, first_line, rows);
     }
+    let mut unquoter = Unquoter::new();
     let (mut start, mut line) = (0, first_line);
     while start < bytes.len() {
-        let end = match CSV_RECORDS.end(bytes, start).0 {
-            End::At(end) => end,
-            End::Unfinished | End::InQuotes => bytes.len(),
-        };
+        let (end, quoted) = CSV_RECORDS.end(bytes, start);
+        let end = if let End::At(end) = end { end } else { bytes.len() };
         let lines = memchr_iter(b'\n', &bytes[start..end]).count() as u64;
         let length = without_line_end(&bytes[start..end]).len();
-        if length > 0 {
-            unquote(bytes, start, start + length, |_, cell_start, cell_end| {
-                rows.add_cell(cell_start, cell_end)
+        if quoted {
+            unquoter.unquote(bytes, start, start + length, |_, cell_start, cell_end| {
+                rows.add_cell(cell_start, cell_end);
             });
             rows.end_row(bytes, line)?;
+        } else {
+            split_lines_from(start, b',', &bytes[..end], line, rows)?;
         }
         start = end;
         line += lines;
@@ -110,25 +111,46 @@ fn split_csv(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(
     Ok(())
 }
 
-/// Takes the quotes out of the record at `start..end`, in place, and gives each cell's new position.
-///
-/// A record never grows by it, so that its cells fit where it stood.
-fn unquote(bytes: &mut [u8], start: usize, end: usize, mut cell: impl FnMut(&[u8], usize, usize)) {
-    let record = bytes[start..end].to_vec();
-    let mut reader: Reader = ReaderBuilder::new().terminator(Terminator::Any(b'\0')).build();
-    let (mut ends, mut output) = (vec![0; record.len() + 2], vec![0; record.len() + 1]);
-    let (_, _, mut written, mut cells) = reader.read_record(&record, &mut output, &mut ends);
-    // the empty input says that the record is over
-    if let (ReadRecordResult::Record | ReadRecordResult::InputEmpty, _, more, more_cells) =
-        reader.read_record(&[], &mut output[written..], &mut ends[cells..])
-    {
+/// Takes quotes out of records, with the automaton and the buffers for the next one.
+struct Unquoter {
+    reader: Reader,
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Unquoter {
+    fn new() -> Self {
+        // building the automaton costs far more than a record; the record's own line end is off already
+        let reader = ReaderBuilder::new().terminator(Terminator::Any(b'\n')).build();
+        Self {
+            reader,
+            text: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// Takes the quotes out of the record at `start..end`, in place, and gives each cell's new position.
+    ///
+    /// A record never grows by it, so that its cells fit where it stood.
+    fn unquote(&mut self, bytes: &mut [u8], start: usize, end: usize, mut cell: impl FnMut(&[u8], usize, usize)) {
+        let record = &bytes[start..end];
+        self.reader.reset();
+        self.text.resize(record.len() + 1, 0);
+        self.ends.resize(record.len() + 2, 0);
+        let (_, read, mut written, mut cells) = self.reader.read_record(record, &mut self.text, &mut self.ends);
+        debug_assert_eq!(read, record.len(), "a record holds no line end outside of quotes");
+        // the empty input says that the record is over
+        let (result, _, more, more_cells) =
+            self.reader
+                .read_record(&[], &mut self.text[written..], &mut self.ends[cells..]);
+        debug_assert_eq!(result, ReadRecordResult::Record, "the end of the input ends a record");
         written += more;
         cells += more_cells;
-    }
-    bytes[start..start + written].copy_from_slice(&output[..written]);
-    let mut cell_start = 0;
-    for &cell_end in &ends[..cells] {
-        cell(bytes, start + cell_start, start + cell_end);
-        cell_start = cell_end;
+        bytes[start..start + written].copy_from_slice(&self.text[..written]);
+        let mut cell_start = 0;
+        for &cell_end in &self.ends[..cells] {
+            cell(bytes, start + cell_start, start + cell_end);
+            cell_start = cell_end;
+        }
     }
 }

@@ -81,7 +81,11 @@ impl Layout {
             field_names: wanted.schema.fields.iter().map(|field| field.name.clone()).collect(),
             label,
             label_name: label.map_or_else(String::new, |label| head.names[label].clone()),
-            positive: config.positive.as_ref().map(|positive| positive.as_bytes().to_vec()),
+            // label cells are trimmed as well
+            positive: config
+                .positive
+                .as_ref()
+                .map(|text| text.as_bytes().trim_ascii().to_vec()),
             extra,
             skip_bad_rows: config.on_bad_row == OnBadRow::Skip,
         })
@@ -122,10 +126,7 @@ fn position(
         ColumnRef::Name(name) => {
             let mut found = names.iter().enumerate().filter(|(_, other)| *other == name);
             let Some((position, _)) = found.next() else {
-                let nearest = names
-                    .iter()
-                    .min_by_key(|other| strsim::damerau_levenshtein(name, other))
-                    .cloned();
+                let nearest = nearest(names, name);
                 let found = format!("{} other columns", names.len());
                 return Err(missing(name.clone(), nearest, found));
             };
@@ -138,6 +139,18 @@ fn position(
             Ok(position)
         }
     }
+}
+
+/// The name that a misspelt one most likely stands for, if any is like it.
+fn nearest(names: &[String], misspelt: &str) -> Option<String> {
+    const ALIKE: f64 = 0.5;
+    let misspelt = misspelt.to_lowercase();
+    let likeness = |name: &String| strsim::normalized_damerau_levenshtein(&misspelt, &name.to_lowercase());
+    let (likeness, name) = names
+        .iter()
+        .map(|name| (likeness(name), name))
+        .max_by(|one, other| one.0.total_cmp(&other.0))?;
+    (likeness >= ALIKE).then(|| name.clone())
 }
 
 /// The fields that the first input's head gives; `kind_of` has the last word on a column's kind.

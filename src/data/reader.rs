@@ -168,7 +168,8 @@ impl Current {
                 bytes,
             };
             self.line += memchr_iter(b'\n', &block.bytes).count() as u64;
-            self.rows_seen = true;
+            // blank lines are no rows
+            self.rows_seen |= block.bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
             return Ok(Some(block));
         }
     }

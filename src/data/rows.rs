@@ -190,7 +190,18 @@ impl RowBlock {
 
 /// Splits lines at `separator`, quotes being text like any other.
 pub(super) fn split_lines(separator: u8, bytes: &[u8], first_line: u64, rows: &mut RowBlock) -> Result<(), DataError> {
-    let (mut start, mut line) = (0, first_line);
+    split_lines_from(0, separator, bytes, first_line, rows)
+}
+
+/// As [`split_lines`], for the lines from the position `start` on.
+pub(super) fn split_lines_from(
+    mut start: usize,
+    separator: u8,
+    bytes: &[u8],
+    first_line: u64,
+    rows: &mut RowBlock,
+) -> Result<(), DataError> {
+    let mut line = first_line;
     while start < bytes.len() {
         let mut cell_start = start;
         let end = loop {

@@ -162,6 +162,14 @@ fn what_is_wrong_is_said_with_its_place() {
         message(FormatName::Csv, "label,x\n1,a,b\n"),
         "rows.txt:2: expected 2 cells, found 3"
     );
+    assert_eq!(
+        message(FormatName::Csv, "label,x\n\n\r\n"),
+        "rows.txt: expected rows, found only a header"
+    );
+    assert_eq!(
+        message(FormatName::Criteo, "1\t2\t3\n"),
+        "rows.txt:1: expected 40 tab-separated cells, found `1\\t2\\t3`"
+    );
     let missing = message(FormatName::Csv, "labels,x\n1,a\n");
     assert!(missing.contains("expected a column `label`"), "{missing}");
 }
@@ -216,4 +224,37 @@ fn numbers_and_columns_by_position_are_read() {
     assert_eq!((block.label(0), block.label(1)), (1, 0));
     assert!((block.number(0, 0) - 1.5).abs() < 1e-12 && block.number(1, 0).is_nan());
     assert_eq!(block.extra(1, 0), b"b");
+}
+
+#[test]
+fn records_with_and_without_quotes_may_take_turns() {
+    let text = b"label,x,y\n1,a,b\n0,\"c\nd\",\"e\"\"f\"\n\n1,g\"h,i\r\n0,\"j\",k\0l\r\n";
+    let rows = read(&config(FormatName::Csv), text, 1 << 20, true).unwrap();
+    let cells = |x: &[u8], y: &[u8]| vec![x.to_vec(), y.to_vec()];
+    let expected = vec![
+        (Some(1), cells(b"a", b"b"), 2),
+        (Some(0), cells(b"c\nd", b"e\"f"), 3),
+        (Some(1), cells(b"g\"h", b"i"), 6),
+        (Some(0), cells(b"j", b"k\0l"), 7),
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn the_nearest_column_is_named_only_where_one_is_like_it() {
+    let hint = |header: &str| {
+        let text = format!("{header}\n1,a\n");
+        let error = read(&config(FormatName::Csv), text.as_bytes(), 64, true).unwrap_err();
+        error.hint()
+    };
+    assert!(hint("LABEL,x").unwrap().contains("`LABEL`"));
+    assert_eq!(hint("id,x"), None);
+}
+
+#[test]
+fn spaces_around_the_positive_label_do_not_matter() {
+    let mut config = config(FormatName::Csv);
+    config.positive = Some(" >50K".into());
+    let rows = read(&config, b"label,x\n >50K,a\n<=50K,b\n", 64, true).unwrap();
+    assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), [Some(1), Some(0)]);
 }
