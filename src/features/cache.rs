@@ -348,3 +348,42 @@ fn chunk(batch: &RecordBatch) -> Option<Chunk> {
         groups,
     })
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A cache of so many rows, in which no id stands twice.
+    pub(in crate::features) fn cache_of(rows: usize, fields: usize) -> (tempfile::TempDir, Cache) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.arrow");
+        let layout = CacheLayout {
+            fields: (0..fields).map(|field| format!("f{field}")).collect(),
+            table_rows: rows * fields,
+            has_values: false,
+            has_groups: false,
+        };
+        let encoded = Encoded {
+            fields,
+            ids: (0..u32::try_from(rows * fields).unwrap()).collect(),
+            labels: (0..rows).map(|row| u8::from(row % 3 == 0)).collect(),
+            ..Encoded::default()
+        };
+        let mut writer = CacheWriter::create(&path, layout).unwrap();
+        writer.push(&encoded, 0..rows).unwrap();
+        assert_eq!(writer.finish().unwrap(), rows as u64);
+        (folder, Cache::open(&path).unwrap())
+    }
+
+    #[test]
+    fn rows_are_read_as_they_were_written_over_several_record_batches() {
+        let rows = BATCH_ROWS + 5;
+        let (_folder, cache) = cache_of(rows, 2);
+        assert_eq!((cache.rows(), cache.fields()), (rows, 2));
+        for row in [0, BATCH_ROWS - 1, BATCH_ROWS, rows - 1] {
+            let first = u32::try_from(row * 2).unwrap();
+            assert_eq!(cache.ids(row), [first, first + 1]);
+            assert_eq!(cache.label(row), u8::from(row % 3 == 0));
+        }
+    }
+}

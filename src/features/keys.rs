@@ -333,7 +333,8 @@ mod tests {
         fn keys_are_ordered_as_their_texts(left in "[0-9a-fA-F]{6,9}", right in "[0-9a-fA-F]{6,9}") {
             let (first, second) = (TextKey::of(left.as_bytes()), TextKey::of(right.as_bytes()));
             prop_assert_eq!(first.cmp(&second), left.cmp(&right));
-            prop_assert_eq!(first.text(&mut [0; 8]), left.as_bytes());
+            let mut digits = [0; 8];
+            prop_assert_eq!(first.text(&mut digits), left.as_bytes());
         }
     }
 }
