@@ -34,7 +34,7 @@ impl Failure {
         for cause in self.0.chain() {
             let text = cause.to_string();
             // a transparent error repeats its source's text
-            if lines.last() != Some(&text) {
+            if lines.last().is_none_or(|last| !last.ends_with(&text)) {
                 lines.push(text);
             }
         }

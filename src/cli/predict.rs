@@ -83,8 +83,13 @@ fn predict_csv(
     device: &burn::tensor::Device,
     output: &mut csv::Writer<impl Write>,
 ) -> anyhow::Result<()> {
-    output.write_record(args.keep.iter().map(String::as_str).chain([COLUMN]))?;
+    // behind the first block, so that rows that can't be read leave no output
+    let mut has_header = false;
     predict(args, loaded, device, |block, probabilities| {
+        if !has_header {
+            output.write_record(args.keep.iter().map(String::as_str).chain([COLUMN]))?;
+            has_header = true;
+        }
         for (row, probability) in probabilities.iter().enumerate() {
             for kept in 0..args.keep.len() {
                 output.write_field(block.rows.extra(row, kept))?;

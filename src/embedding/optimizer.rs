@@ -18,6 +18,7 @@ pub struct RowStep {
     adam_rate: f32,
     /// `1 / √(1 − β₂ᵗ)`.
     adam_scale: f32,
+    adam_epsilon: f32,
 }
 
 impl RowStep {
@@ -32,6 +33,11 @@ impl RowStep {
             l2: config.l2.value() as f32,
             adam_rate: (learning_rate / (1.0 - power(BETA_1))) as f32,
             adam_scale: (1.0 / (1.0 - power(BETA_2)).sqrt()) as f32,
+            // as PyTorch: SparseAdam adds ε before the correction, Adam after it
+            adam_epsilon: match config.optimizer {
+                RowOptimizer::Adam => (f64::from(ADAM_EPSILON) / (1.0 - power(BETA_2)).sqrt()) as f32,
+                _ => ADAM_EPSILON,
+            },
         }
     }
 
@@ -70,7 +76,7 @@ impl RowStep {
             let gradient = gradient + self.l2 * *weight;
             *first += (1.0 - BETA_1) * (gradient - *first);
             *second += (1.0 - BETA_2) * (gradient * gradient - *second);
-            *weight -= self.adam_rate * *first / (second.sqrt() * self.adam_scale + ADAM_EPSILON);
+            *weight -= self.adam_rate * *first / (second.sqrt() * self.adam_scale + self.adam_epsilon);
         }
     }
 

@@ -2,14 +2,15 @@
 
 use burn::tensor::{Tensor, activation};
 
-/// The mean logloss in nats, from logits and so stable: `max(z, 0) − z·y + ln(1 + e^−|z|)`.
+/// The mean logloss in nats, from logits and so stable: `(1 − y)·z − ln σ(z)`.
 ///
 /// # Shapes
 /// - logits, labels: `[batch]`; labels are 0 or 1
 /// - returns: `[1]`
 pub fn logloss(logits: Tensor<1>, labels: Tensor<1>) -> Tensor<1> {
-    let tail = logits.clone().abs().neg().exp().log1p();
-    (activation::relu(logits.clone()) - logits * labels + tail).mean()
+    // its gradient is right at a logit of exactly 0 too, where those of max and |z| are not
+    let log_probability = activation::log_sigmoid(logits.clone());
+    (logits.clone() - logits * labels - log_probability).mean()
 }
 
 #[cfg(test)]

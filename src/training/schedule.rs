@@ -123,7 +123,8 @@ impl Schedule {
         }
         state.without_gain = 0;
         let lowered = (state.plateau_factor * plateau.factor.value()).max(plateau.floor.value());
-        let drops = lowered < state.plateau_factor;
+        // rounding of repeated factors is no drop
+        let drops = lowered < state.plateau_factor * (1.0 - 1e-9);
         state.plateau_factor = lowered;
         drops
     }
