@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn the_stable_hash_stays_what_it_is() {
-        assert_eq!(stable_hash(b""), 0x910A_2DEC_8902_5CC1);
+        assert_eq!(stable_hash(b""), 0xE220_A839_7B1D_CDAF);
         assert_ne!(stable_hash(b"a"), stable_hash(b"a\0"));
         assert_ne!(stable_hash(b"12345678"), stable_hash(b"123456789"));
         let counts = (0..10_000_u32).fold([0; 4], |mut counts, number| {
