@@ -29,24 +29,14 @@ impl Sample {
         std::fs::write(&path, text).expect("a temporary file can be written");
         let config = format!("format = \"{}\"\ntrain = [\"-\"]", format.as_str());
         let config = toml::from_str(&config).expect("the config is whole");
-        Self {
-            _folder: folder,
-            path,
-            config,
-            bytes: text.len(),
-        }
+        Self { _folder: folder, path, config, bytes: text.len() }
     }
 
     fn reader(&self) -> Reader {
         let inputs = vec![Input::File(self.path.clone())];
         let schema = schema(&self.config, &inputs, &|_, kind| kind).expect("the head is sound");
         let label = Some(self.config.label.clone());
-        let wanted = Wanted {
-            schema,
-            label,
-            label_required: true,
-            extra: Vec::new(),
-        };
+        let wanted = Wanted { schema, label, label_required: true, extra: Vec::new() };
         Reader::open(&self.config, inputs, wanted).expect("the file is there")
     }
 

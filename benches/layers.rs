@@ -26,9 +26,7 @@ fn main() {
 
 #[expect(clippy::cast_possible_truncation, reason = "what f32 is for")]
 fn numbers(stream: u64, count: usize, scale: f64) -> Vec<f32> {
-    (0..count as u64)
-        .map(|index| (scale * (2.0 * unit(mix(stream, index)) - 1.0)) as f32)
-        .collect()
+    (0..count as u64).map(|index| (scale * (2.0 * unit(mix(stream, index)) - 1.0)) as f32).collect()
 }
 
 /// Floating-point operations of one row: two products of `fields²` a layer and dim, forward, recomputed, and twice on
@@ -38,27 +36,15 @@ const OPERATIONS: usize = 4 * 4 * LAYERS * FIELDS * FIELDS * DIM;
 fn stack(bencher: Bencher, batch: usize, product: Product, activation: Activation) {
     let form = Form { product, activation };
     let scale = (1.0 / FIELDS as f64).sqrt();
-    let (cross, residual) = (
-        numbers(1, LAYERS * FIELDS * FIELDS, scale),
-        numbers(2, LAYERS * FIELDS * FIELDS, scale),
-    );
+    let (cross, residual) = (numbers(1, LAYERS * FIELDS * FIELDS, scale), numbers(2, LAYERS * FIELDS * FIELDS, scale));
     let bias = numbers(3, LAYERS * FIELDS, 0.1);
-    let weights = Weights {
-        cross: &cross,
-        residual: &residual,
-        bias: &bias,
-        layers: LAYERS,
-        fields: FIELDS,
-    };
+    let weights = Weights { cross: &cross, residual: &residual, bias: &bias, layers: LAYERS, fields: FIELDS };
     let (vectors, gradient) = (numbers(4, batch * FIELDS * DIM, 0.5), numbers(5, batch * DIM, 1.0));
     let mut output = vec![0.0; batch * DIM];
-    bencher
-        .counter(ItemsCount::new(batch))
-        .counter(CyclesCount::new(batch * OPERATIONS))
-        .bench_local(|| {
-            kernel::forward(form, &weights, black_box(&vectors), DIM, true, &mut output);
-            kernel::backward(form, &weights, black_box(&vectors), DIM, true, &gradient)
-        });
+    bencher.counter(ItemsCount::new(batch)).counter(CyclesCount::new(batch * OPERATIONS)).bench_local(|| {
+        kernel::forward(form, &weights, black_box(&vectors), DIM, true, &mut output);
+        kernel::backward(form, &weights, black_box(&vectors), DIM, true, &gradient)
+    });
 }
 
 #[divan::bench(args = BATCHES)]

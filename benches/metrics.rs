@@ -13,10 +13,7 @@ fn main() {
 }
 
 /// Logits that know something of their labels, without ties to speak of.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a score needs no more digits than an f32 has"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "a score needs no more digits than an f32 has")]
 fn rows() -> (Vec<f32>, Vec<f32>) {
     let row = |row: u64| {
         let label = f32::from(u8::from(unit(mix(1, row)) < 0.25));
@@ -28,17 +25,13 @@ fn rows() -> (Vec<f32>, Vec<f32>) {
 #[divan::bench]
 fn logloss_of_a_million_rows(bencher: Bencher) {
     let (logits, labels) = rows();
-    bencher
-        .counter(ItemsCount::new(ROWS))
-        .bench(|| logloss(black_box(&logits), black_box(&labels)));
+    bencher.counter(ItemsCount::new(ROWS)).bench(|| logloss(black_box(&logits), black_box(&labels)));
 }
 
 #[divan::bench]
 fn auc_of_a_million_rows(bencher: Bencher) {
     let (logits, labels) = rows();
-    bencher
-        .counter(ItemsCount::new(ROWS))
-        .bench(|| auc(black_box(&logits), black_box(&labels)));
+    bencher.counter(ItemsCount::new(ROWS)).bench(|| auc(black_box(&logits), black_box(&labels)));
 }
 
 #[divan::bench]

@@ -60,20 +60,14 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with the line, what was expected and what was found.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let invalid = |message: String| ConfigError::Invalid {
-            path: path.to_owned(),
-            message,
-        };
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let invalid = |message: String| ConfigError::Invalid { path: path.to_owned(), message };
         if sets.is_empty() {
             return toml::from_str(&text).map_err(|error| invalid(error.to_string()));
         }
-        let mut document: DocumentMut = text
-            .parse()
-            .map_err(|error: toml_edit::TomlError| invalid(error.to_string()))?;
+        let mut document: DocumentMut =
+            text.parse().map_err(|error: toml_edit::TomlError| invalid(error.to_string()))?;
         for argument in sets {
             set(&mut document, argument)?;
         }
@@ -87,20 +81,12 @@ impl Config {
 }
 
 fn set(document: &mut DocumentMut, argument: &str) -> Result<(), ConfigError> {
-    let error = |reason: &str| ConfigError::Set {
-        argument: argument.to_owned(),
-        reason: reason.to_owned(),
-    };
-    let (key, text) = argument
-        .split_once('=')
-        .ok_or_else(|| error("expected `KEY=VALUE`, found no `=`"))?;
+    let error = |reason: &str| ConfigError::Set { argument: argument.to_owned(), reason: reason.to_owned() };
+    let (key, text) = argument.split_once('=').ok_or_else(|| error("expected `KEY=VALUE`, found no `=`"))?;
     // a bare word is a string
     let value: Value = text.trim().parse().unwrap_or_else(|_| Value::from(text.trim()));
     let mut parts: Vec<&str> = key.trim().split('.').collect();
-    let last = parts
-        .pop()
-        .filter(|last| !last.is_empty())
-        .ok_or_else(|| error("expected a key, found none"))?;
+    let last = parts.pop().filter(|last| !last.is_empty()).ok_or_else(|| error("expected a key, found none"))?;
     let mut table = document.as_item_mut();
     for part in parts {
         let entry = table
@@ -109,18 +95,15 @@ fn set(document: &mut DocumentMut, argument: &str) -> Result<(), ConfigError> {
             .entry(part);
         table = entry.or_insert(Item::Table(toml_edit::Table::new()));
     }
-    let table = table
-        .as_table_like_mut()
-        .ok_or_else(|| error(&format!("expected a table before `.{last}`, found a value")))?;
+    let table =
+        table.as_table_like_mut().ok_or_else(|| error(&format!("expected a table before `.{last}`, found a value")))?;
     table.insert(last, Item::Value(value));
     Ok(())
 }
 
 /// The known name nearest to the unknown one, read off serde's message.
 fn nearest(message: &str) -> Option<String> {
-    let (_, list) = message
-        .split_once("unknown field ")
-        .or_else(|| message.split_once("unknown variant "))?;
+    let (_, list) = message.split_once("unknown field ").or_else(|| message.split_once("unknown variant "))?;
     let mut names = list.split('`').skip(1).step_by(2);
     let found = names.next()?;
     let distance = |known: &&str| strsim::damerau_levenshtein(found, known);
@@ -158,9 +141,7 @@ mod tests {
         let config = load(TEXT, &sets).unwrap();
         assert_eq!(config.training.epochs.get(), 3);
         assert_eq!(config.training.device.to_string(), "cpu");
-        let ModelConfig::Secn(secn) = &config.model else {
-            panic!("expected secn, found {:?}", config.model)
-        };
+        let ModelConfig::Secn(secn) = &config.model else { panic!("expected secn, found {:?}", config.model) };
         assert_eq!((secn.layers.get(), secn.attention.unwrap().heads.get()), (2, 2));
     }
 
@@ -168,10 +149,7 @@ mod tests {
     fn an_unknown_key_is_reported_with_its_line_and_the_nearest_known_one() {
         let error = load(&TEXT.replace("layers", "layer"), &[]).unwrap_err();
         let message = error.to_string();
-        assert!(
-            message.contains("line 6") && message.contains("unknown field `layer`"),
-            "{message}"
-        );
+        assert!(message.contains("line 6") && message.contains("unknown field `layer`"), "{message}");
         assert_eq!(error.hint().unwrap(), "did you mean `layers`?");
     }
 

@@ -89,9 +89,7 @@ impl Serialize for DeviceName {
 
 impl<'de> Deserialize<'de> for DeviceName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -138,10 +136,7 @@ fn ndarray() -> Result<Device, DeviceError> {
 
 #[cfg(not(feature = "ndarray"))]
 fn ndarray() -> Result<Device, DeviceError> {
-    Err(DeviceError::NotBuilt {
-        device: DeviceName::Ndarray,
-        feature: "ndarray",
-    })
+    Err(DeviceError::NotBuilt { device: DeviceName::Ndarray, feature: "ndarray" })
 }
 
 #[cfg(feature = "cuda")]
@@ -152,18 +147,12 @@ fn cuda(index: usize) -> Result<Device, DeviceError> {
     if index < found.len() {
         return Ok(Device::cuda(index));
     }
-    Err(DeviceError::NotFound {
-        device,
-        reason: format!("found {} CUDA devices", found.len()),
-    })
+    Err(DeviceError::NotFound { device, reason: format!("found {} CUDA devices", found.len()) })
 }
 
 #[cfg(not(feature = "cuda"))]
 fn cuda(index: usize) -> Result<Device, DeviceError> {
-    Err(DeviceError::NotBuilt {
-        device: DeviceName::Cuda(index),
-        feature: "cuda",
-    })
+    Err(DeviceError::NotBuilt { device: DeviceName::Cuda(index), feature: "cuda" })
 }
 
 #[cfg(feature = "wgpu")]
@@ -171,30 +160,17 @@ fn wgpu(device: DeviceName, index: Option<usize>, vulkan: bool) -> Result<Device
     use burn::tensor::DeviceKind;
     let kind = index.map_or(DeviceKind::DefaultDevice, DeviceKind::DiscreteGpu);
     let options = Device::wgpu_options().device_kind(kind);
-    let options = if vulkan {
-        options.graphics_api(burn::tensor::wgpu::WgpuBackend::Vulkan)
-    } else {
-        options
-    };
+    let options = if vulkan { options.graphics_api(burn::tensor::wgpu::WgpuBackend::Vulkan) } else { options };
     match quietly(|| options.init()) {
         Some(Ok(opened)) => Ok(opened),
-        Some(Err(error)) => Err(DeviceError::NotFound {
-            device,
-            reason: error.to_string(),
-        }),
-        None => Err(DeviceError::NotFound {
-            device,
-            reason: "no graphics adapter answered".to_owned(),
-        }),
+        Some(Err(error)) => Err(DeviceError::NotFound { device, reason: error.to_string() }),
+        None => Err(DeviceError::NotFound { device, reason: "no graphics adapter answered".to_owned() }),
     }
 }
 
 #[cfg(not(feature = "wgpu"))]
 fn wgpu(device: DeviceName, _index: Option<usize>, _vulkan: bool) -> Result<Device, DeviceError> {
-    Err(DeviceError::NotBuilt {
-        device,
-        feature: "wgpu",
-    })
+    Err(DeviceError::NotBuilt { device, feature: "wgpu" })
 }
 
 /// Whether wgpu sees a GPU that is no software renderer.

@@ -46,17 +46,9 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let (device_name, device) = args.machine.device.unwrap_or(DeviceName::Auto).open()?;
     let mut loaded = Loaded::open(&args.checkpoint, &device)?;
     if let Some(group) = &args.group {
-        loaded.config.data.group = Some(
-            group
-                .parse()
-                .map_or(ColumnRef::Name(group.clone()), ColumnRef::Position),
-        );
+        loaded.config.data.group = Some(group.parse().map_or(ColumnRef::Name(group.clone()), ColumnRef::Position));
     }
-    let data = if args.data.is_empty() {
-        &loaded.config.data.test
-    } else {
-        &args.data
-    };
+    let data = if args.data.is_empty() { &loaded.config.data.test } else { &args.data };
     if data.is_empty() {
         let text = "the run's config has no `data.test`: name the files with `--data`";
         return Err(UsageError(text.to_owned()).into());
@@ -96,9 +88,7 @@ fn score_files(loaded: &Loaded, data: &[String], device: &burn::tensor::Device) 
     let mut scores = Scores::default();
     for block in stream(config, resolve(data)?, wanted, group, Arc::clone(&loaded.vocabulary))? {
         for batch in block?.encoded.batches(BATCH_SIZE) {
-            scores
-                .logits
-                .extend(score_batch(&loaded.model, &loaded.embedding, &batch, device));
+            scores.logits.extend(score_batch(&loaded.model, &loaded.embedding, &batch, device));
             scores.labels.extend(&batch.labels);
             scores.groups.extend(&batch.groups);
         }

@@ -40,11 +40,8 @@ impl Failure {
         }
         // Nothing can be done about a stderr that is gone.
         for (depth, line) in lines.iter().enumerate() {
-            let _ = if depth == 0 {
-                writeln!(stderr, "error: {line}")
-            } else {
-                writeln!(stderr, "  caused by: {line}")
-            };
+            let _ =
+                if depth == 0 { writeln!(stderr, "error: {line}") } else { writeln!(stderr, "  caused by: {line}") };
         }
         if let Some(hint) = self.hint() {
             let _ = writeln!(stderr, "hint: {hint}");
@@ -61,10 +58,7 @@ impl Failure {
         self.0.chain().any(|cause| {
             cause.is::<ConfigError>()
                 || cause.is::<UsageError>()
-                || matches!(
-                    cause.downcast_ref(),
-                    Some(DeviceError::Unknown { .. } | DeviceError::NotBuilt { .. })
-                )
+                || matches!(cause.downcast_ref(), Some(DeviceError::Unknown { .. } | DeviceError::NotBuilt { .. }))
                 || cause.downcast_ref().is_some_and(FeaturesError::is_config)
         })
     }
@@ -86,9 +80,6 @@ pub(super) fn hide_panics() {
         let message = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(std::io::stderr(), "error: a defect in secn: {message} ({place})");
-        let _ = writeln!(
-            std::io::stderr(),
-            "hint: please report it with the command and the config"
-        );
+        let _ = writeln!(std::io::stderr(), "hint: please report it with the command and the config");
     }));
 }

@@ -70,9 +70,7 @@ impl MachineArgs {
     /// Sets the number of threads for the whole process.
     fn start_threads(&self) -> anyhow::Result<()> {
         if let Some(threads) = self.threads {
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(threads.get())
-                .build_global()?;
+            rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
         }
         Ok(())
     }

@@ -18,14 +18,7 @@ pub(super) fn run(args: &ModelsArgs) -> anyhow::Result<()> {
     }
     let rows: Vec<Vec<String>> = MODELS
         .iter()
-        .map(|model| {
-            [model.name, model.summary, model.paper, model.config]
-                .map(ToOwned::to_owned)
-                .to_vec()
-        })
+        .map(|model| [model.name, model.summary, model.paper, model.config].map(ToOwned::to_owned).to_vec())
         .collect();
-    print(&report::models_table(
-        &["model", "what it is", "paper", "config to start from"],
-        &rows,
-    ))
+    print(&report::models_table(&["model", "what it is", "paper", "config to start from"], &rows))
 }

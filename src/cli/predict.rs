@@ -60,12 +60,7 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<()> {
             let written = if is_parquet(path) {
                 predict_parquet(args, &loaded, &device, &file)
             } else {
-                predict_csv(
-                    args,
-                    &loaded,
-                    &device,
-                    &mut csv::Writer::from_writer(BufWriter::new(&file)),
-                )
+                predict_csv(args, &loaded, &device, &mut csv::Writer::from_writer(BufWriter::new(&file)))
             };
             if written.is_err() {
                 let _ = fs::remove_file(&temporary);
@@ -108,11 +103,7 @@ fn predict_parquet(
     device: &burn::tensor::Device,
     file: &File,
 ) -> anyhow::Result<()> {
-    let mut columns: Vec<Field> = args
-        .keep
-        .iter()
-        .map(|name| Field::new(name, DataType::Utf8, false))
-        .collect();
+    let mut columns: Vec<Field> = args.keep.iter().map(|name| Field::new(name, DataType::Utf8, false)).collect();
     columns.push(Field::new(COLUMN, DataType::Float32, false));
     let schema = Arc::new(Schema::new(columns));
     let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), None)?;

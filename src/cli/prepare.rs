@@ -28,9 +28,7 @@ pub(super) struct PrepareArgs {
 
 pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
     if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.get())
-            .build_global()?;
+        rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
     }
     let config = Config::load(&args.config.config, &args.config.set)?;
     let mut terminal = Terminal::new();
@@ -60,6 +58,8 @@ pub(super) fn prepare_data(config: &Config, terminal: &mut Terminal) -> anyhow::
     let prepared = prepare(&config.data, &config.features, config.training.seed, &mut observe);
     terminal.clear();
     let prepared = prepared.context("cannot prepare the data")?;
+    let row_bytes = config.embedding.row_bytes(config.model.needs());
+    prepared.vocabulary.check_memory(row_bytes, config.features.max_memory).context("cannot make the table")?;
     for line in summary(config, &prepared) {
         terminal.say(&line);
     }
@@ -78,12 +78,9 @@ pub(super) fn row_counts(prepared: &Prepared) -> RowCounts {
 fn show(terminal: &mut Terminal, event: PrepareEvent) {
     match event {
         PrepareEvent::Rebuilding { reason } => terminal.say(&format!("rebuilding the cache: {reason}")),
-        PrepareEvent::Progress {
-            pass,
-            bytes,
-            total_bytes,
-            ..
-        } => terminal.preparing(&pass.to_string(), bytes, total_bytes),
+        PrepareEvent::Progress { pass, bytes, total_bytes, .. } => {
+            terminal.preparing(&pass.to_string(), bytes, total_bytes)
+        }
     }
 }
 
@@ -91,7 +88,7 @@ fn summary(config: &Config, prepared: &Prepared) -> Vec<String> {
     const MIB: f64 = (1 << 20) as f64;
     let rows = row_counts(prepared);
     let vocabulary = prepared.vocabulary.table_rows();
-    let table = vocabulary * (config.embedding.dim.get() + 1) * (1 + config.embedding.optimizer.moments()) * 4;
+    let table = vocabulary * config.embedding.row_bytes(config.model.needs());
     let summary = &prepared.summary;
     let speed = if summary.cached {
         "from the cache".to_owned()
@@ -99,10 +96,7 @@ fn summary(config: &Config, prepared: &Prepared) -> Vec<String> {
         format!("in {:.1} s, {:.0} rows/s", summary.seconds, summary.rows_per_second)
     };
     let mut lines = vec![
-        format!(
-            "rows: {} train, {} validation, {} test ({speed})",
-            rows.train, rows.validation, rows.test
-        ),
+        format!("rows: {} train, {} validation, {} test ({speed})", rows.train, rows.validation, rows.test),
         format!(
             "vocabulary: {vocabulary} ids in {} fields; table with its moments {:.1} MiB, cache {:.1} MiB",
             prepared.schema.len(),

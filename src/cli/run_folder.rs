@@ -44,21 +44,17 @@ impl RunFolder {
 
     /// The run that `checkpoint` names, and the checkpoint: a run folder means its best one.
     pub(super) fn open(checkpoint: &Path) -> anyhow::Result<(Self, PathBuf)> {
-        let folder = Self {
-            path: checkpoint.to_owned(),
-        };
+        let folder = Self { path: checkpoint.to_owned() };
         if folder.config().exists() {
             let best = folder.checkpoints().join("best");
             return Ok((folder, best));
         }
         // runs/NAME/checkpoints/best
         let run = checkpoint.ancestors().nth(2).map(|path| Self { path: path.to_owned() });
-        run.filter(|run| run.config().exists())
-            .map(|run| (run, checkpoint.to_owned()))
-            .ok_or_else(|| {
-                let path = checkpoint.display();
-                anyhow!("{path}: expected a run folder or a checkpoint inside of one, found no `config.toml` there")
-            })
+        run.filter(|run| run.config().exists()).map(|run| (run, checkpoint.to_owned())).ok_or_else(|| {
+            let path = checkpoint.display();
+            anyhow!("{path}: expected a run folder or a checkpoint inside of one, found no `config.toml` there")
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -112,10 +108,7 @@ impl RunFolder {
         comparable.training.checkpoint_minutes = kept.training.checkpoint_minutes;
         comparable.data.cache.clone_from(&kept.data.cache);
         let (found, expected) = (comparable.to_toml(), kept.to_toml());
-        let Some((found, expected)) = found
-            .lines()
-            .zip(expected.lines())
-            .find(|(found, expected)| found != expected)
+        let Some((found, expected)) = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected)
         else {
             return Ok(());
         };
@@ -143,26 +136,15 @@ impl RunFolder {
 }
 
 fn free_folder(config: &Path, resume: bool) -> PathBuf {
-    let name = config
-        .file_stem()
-        .map_or_else(|| "run".into(), |stem| stem.to_string_lossy().into_owned());
-    let numbered = |number: u32| {
-        Path::new("runs").join(if number == 1 {
-            name.clone()
-        } else {
-            format!("{name}-{number}")
-        })
-    };
+    let name = config.file_stem().map_or_else(|| "run".into(), |stem| stem.to_string_lossy().into_owned());
+    let numbered =
+        |number: u32| Path::new("runs").join(if number == 1 { name.clone() } else { format!("{name}-{number}") });
     let mut number = 1;
     while numbered(number).join("config.toml").exists() {
         number += 1;
     }
     // the newest one is gone on with
-    numbered(if resume {
-        number.saturating_sub(1).max(1)
-    } else {
-        number
-    })
+    numbered(if resume { number.saturating_sub(1).max(1) } else { number })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
@@ -193,19 +175,10 @@ impl Loaded {
         let schema_path = folder.schema();
         let schema = fs::read(&schema_path).map_err(anyhow::Error::from);
         let schema = schema.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
-        let schema = schema
-            .with_context(|| format!("damaged: {}", schema_path.display()))
-            .with_context(context)?;
+        let schema = schema.with_context(|| format!("damaged: {}", schema_path.display())).with_context(context)?;
         let (model, mut embedding) = new_model(&config, &vocabulary, device);
         let (model, _) = load_best(&checkpoint, model, &mut embedding).with_context(context)?;
-        Ok(Self {
-            folder,
-            config,
-            schema,
-            vocabulary,
-            model,
-            embedding,
-        })
+        Ok(Self { folder, config, schema, vocabulary, model, embedding })
     }
 }
 
@@ -217,23 +190,16 @@ impl Loaded {
             return Ok(());
         }
         let (mine, theirs) = (mine.display(), theirs.display());
-        Err(anyhow!(
-            "`--init-from` needs the same vocabulary: {theirs} differs from {mine}"
-        ))
+        Err(anyhow!("`--init-from` needs the same vocabulary: {theirs} differs from {mine}"))
     }
 }
 
 /// A model and tables with new weights.
 pub(super) fn new_model(config: &Config, vocabulary: &Vocabulary, device: &Device) -> (Model, Embedding) {
-    let fields: Vec<_> = (0..vocabulary.fields())
-        .map(|field| vocabulary.field_rows(field))
-        .collect();
+    let fields: Vec<_> = (0..vocabulary.fields()).map(|field| vocabulary.field_rows(field)).collect();
     let seed = config.training.seed;
     let embedding = Embedding::new(&config.embedding, config.model.needs(), &fields, seed);
-    let shape = Shape {
-        fields: fields.len(),
-        dim: config.embedding.dim.get(),
-    };
+    let shape = Shape { fields: fields.len(), dim: config.embedding.dim.get() };
     let model = config.model.init(shape, &Parameters::new(seed, device));
     (model, embedding)
 }

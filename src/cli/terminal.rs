@@ -31,12 +31,7 @@ pub(super) struct Terminal {
 impl Terminal {
     /// Without a log; see [`Self::log_to`].
     pub(super) fn new() -> Self {
-        Self {
-            log: None,
-            bar: ProgressBar::hidden(),
-            epoch: 0,
-            warned: Vec::new(),
-        }
+        Self { log: None, bar: ProgressBar::hidden(), epoch: 0, warned: Vec::new() }
     }
 
     /// From now on, lines also go to `log`.
@@ -66,10 +61,7 @@ impl Terminal {
     /// Shows bytes or rows done while data is prepared; `total` is unknown for standard input.
     pub(super) fn preparing(&mut self, what: &str, done: u64, total: Option<u64>) {
         if self.bar.is_hidden() && self.bar.length().is_none() {
-            self.bar = bar(
-                total,
-                "{msg} {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
-            );
+            self.bar = bar(total, "{msg} {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
         }
         self.bar.set_message(what.to_owned());
         self.bar.set_position(done);
@@ -80,17 +72,13 @@ impl Terminal {
         if self.epoch != step.epoch {
             self.clear();
             self.epoch = step.epoch;
-            self.bar = bar(
-                Some(rows_an_epoch),
-                "{prefix} {bar:30} {percent}%, {per_sec}, {eta} left, {msg}",
-            );
+            self.bar = bar(Some(rows_an_epoch), "{prefix} {bar:30} {percent}%, {per_sec}, {eta} left, {msg}");
             self.bar.set_prefix(format!("epoch {}/{}", step.epoch, step.epochs));
         }
         self.bar.set_position(step.rows_done);
         if !self.bar.is_hidden() {
             let wait = step.data_wait_share * 100.0;
-            self.bar
-                .set_message(format!("logloss {:.5}, waiting for data {wait:.0}%", step.logloss));
+            self.bar.set_message(format!("logloss {:.5}, waiting for data {wait:.0}%", step.logloss));
         }
     }
 

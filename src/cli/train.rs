@@ -57,10 +57,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let trainer = Trainer::new(model, embedding, &config.training, device.autodiff());
     let (mut trainer, progress) = restore(args, &folder, &mut terminal, trainer, progress)?;
     let parameters = trainer.parameters();
-    terminal.say(&format!(
-        "{}: {parameters} parameters on {device_name}",
-        config.model.name()
-    ));
+    terminal.say(&format!("{}: {parameters} parameters on {device_name}", config.model.name()));
     let progress = train(&folder, &config, &prepared, &mut trainer, progress, &mut terminal)?;
     // loss → metrics
     let test = test_metrics(&folder, &prepared, &mut trainer, &mut terminal)?;
@@ -85,11 +82,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         seconds: start.elapsed().as_secs_f64(),
     };
     report::write_result(&folder.result(), &record).context("cannot write the result")?;
-    print(&if args.json {
-        report::to_json(&record)
-    } else {
-        report::summary(&record)
-    })
+    print(&if args.json { report::to_json(&record) } else { report::summary(&record) })
 }
 
 /// A new run's files, or the check that a resumed run still is the same experiment.
@@ -134,11 +127,7 @@ fn restore(
     }
     let (trainer, progress) = load_last(&last, trainer).context("cannot resume")?;
     folder.cut_metrics(progress.evaluations)?;
-    terminal.say(&format!(
-        "resuming at epoch {}, step {}",
-        progress.epoch + 1,
-        progress.step
-    ));
+    terminal.say(&format!("resuming at epoch {}, step {}", progress.epoch + 1, progress.step));
     Ok((trainer, progress))
 }
 

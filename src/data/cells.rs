@@ -39,15 +39,8 @@ fn any_number(cell: &[u8]) -> Result<f64, &'static str> {
     if cell.is_empty() {
         return Ok(f64::NAN);
     }
-    let parsed: f64 = std::str::from_utf8(cell)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or("a number")?;
-    if parsed.is_infinite() {
-        Err("a finite number")
-    } else {
-        Ok(parsed)
-    }
+    let parsed: f64 = std::str::from_utf8(cell).ok().and_then(|text| text.parse().ok()).ok_or("a number")?;
+    if parsed.is_infinite() { Err("a finite number") } else { Ok(parsed) }
 }
 
 /// A label: 1 or 0 by its value, or by `positive` where the config names it.
@@ -86,21 +79,10 @@ mod tests {
 
     #[test]
     fn numbers_are_read_and_missing_ones_are_nan() {
-        for (text, expected) in [
-            ("0", 0.0),
-            ("-3", -3.0),
-            ("123456789012345", 123_456_789_012_345.0),
-            (" 77 ", 77.0),
-        ] {
+        for (text, expected) in [("0", 0.0), ("-3", -3.0), ("123456789012345", 123_456_789_012_345.0), (" 77 ", 77.0)] {
             assert_eq!(number(text.as_bytes()), Ok(expected), "{text}");
         }
-        for (text, expected) in [
-            ("1.5", 1.5),
-            ("+2", 2.0),
-            ("1e3", 1000.0),
-            ("1618112.0", 1_618_112.0),
-            (".5", 0.5),
-        ] {
+        for (text, expected) in [("1.5", 1.5), ("+2", 2.0), ("1e3", 1000.0), ("1618112.0", 1_618_112.0), (".5", 0.5)] {
             assert_eq!(number(text.as_bytes()), Ok(expected), "{text}");
         }
         for text in ["", " ", "nan", "NaN", "NAN"] {

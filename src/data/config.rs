@@ -142,27 +142,15 @@ impl<'de> Visitor<'de> for ValidationVisitor {
     }
 
     fn visit_i64<E: de::Error>(self, share: i64) -> Result<Validation, E> {
-        if share == 0 {
-            Ok(Validation::None)
-        } else {
-            Err(E::invalid_value(de::Unexpected::Signed(share), &self))
-        }
+        if share == 0 { Ok(Validation::None) } else { Err(E::invalid_value(de::Unexpected::Signed(share), &self)) }
     }
 
     fn visit_u64<E: de::Error>(self, share: u64) -> Result<Validation, E> {
-        if share == 0 {
-            Ok(Validation::None)
-        } else {
-            Err(E::invalid_value(de::Unexpected::Unsigned(share), &self))
-        }
+        if share == 0 { Ok(Validation::None) } else { Err(E::invalid_value(de::Unexpected::Unsigned(share), &self)) }
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Validation, E> {
-        if text == "none" {
-            Ok(Validation::None)
-        } else {
-            Err(E::invalid_value(de::Unexpected::Str(text), &self))
-        }
+        if text == "none" { Ok(Validation::None) } else { Err(E::invalid_value(de::Unexpected::Str(text), &self)) }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Validation, A::Error> {
@@ -170,11 +158,7 @@ impl<'de> Visitor<'de> for ValidationVisitor {
         while let Some(file) = list.next_element()? {
             files.push(file);
         }
-        Ok(if files.is_empty() {
-            Validation::None
-        } else {
-            Validation::Files(files)
-        })
+        Ok(if files.is_empty() { Validation::None } else { Validation::Files(files) })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Validation, A::Error> {
@@ -267,11 +251,7 @@ impl<'de> Deserialize<'de> for Text {
 
 fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let list = Vec::deserialize(deserializer)?;
-    if list.is_empty() {
-        Err(de::Error::custom("expected at least one path, found an empty list"))
-    } else {
-        Ok(list)
-    }
+    if list.is_empty() { Err(de::Error::custom("expected at least one path, found an empty list")) } else { Ok(list) }
 }
 
 fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -281,11 +261,7 @@ fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Str
 
 fn column_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ColumnRef>, D::Error> {
     let column = ColumnRef::deserialize(deserializer)?;
-    Ok(if column == ColumnRef::Name(String::new()) {
-        None
-    } else {
-        Some(column)
-    })
+    Ok(if column == ColumnRef::Name(String::new()) { None } else { Some(column) })
 }
 
 /// Writes `""` for nothing, so that the resolved config names every key.
@@ -307,28 +283,16 @@ mod tests {
 
     #[test]
     fn every_way_to_validate_is_understood_and_survives_writing() {
-        let column = |name: ColumnRef| Validation::Column {
-            column: name,
-            equals: "31".into(),
-        };
+        let column = |name: ColumnRef| Validation::Column { column: name, equals: "31".into() };
         let cases = [
             ("validation = 0.1", Validation::Share(0.1)),
             ("validation = 0", Validation::None),
             ("validation = \"none\"", Validation::None),
             ("validation = []", Validation::None),
             ("validation = [\"b.csv\"]", Validation::Files(vec!["b.csv".into()])),
-            (
-                "validation = { column = \"day\", equals = \"31\" }",
-                column(ColumnRef::Name("day".into())),
-            ),
-            (
-                "validation = { equals = 31, column = 2 }",
-                column(ColumnRef::Position(2)),
-            ),
-            (
-                "validation = { rows = \"numbers.txt\" }",
-                Validation::Rows("numbers.txt".into()),
-            ),
+            ("validation = { column = \"day\", equals = \"31\" }", column(ColumnRef::Name("day".into()))),
+            ("validation = { equals = 31, column = 2 }", column(ColumnRef::Position(2))),
+            ("validation = { rows = \"numbers.txt\" }", Validation::Rows("numbers.txt".into())),
         ];
         for (line, expected) in cases {
             let config = with(line).unwrap();
@@ -354,13 +318,8 @@ mod tests {
             let message = with(line).unwrap_err();
             assert!(message.contains("line 3"), "{line}: {message}");
         }
-        let message = toml::from_str::<DataConfig>("format = \"csv\"\ntrain = []")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("line 2") && message.contains("at least one path"),
-            "{message}"
-        );
+        let message = toml::from_str::<DataConfig>("format = \"csv\"\ntrain = []").unwrap_err().to_string();
+        assert!(message.contains("line 2") && message.contains("at least one path"), "{message}");
     }
 
     #[test]
@@ -368,10 +327,7 @@ mod tests {
         let written = toml::to_string(&with("").unwrap()).unwrap();
         let keys = "format train test validation split_by label positive group drop on_bad_row cache";
         for key in keys.split(' ') {
-            assert!(
-                written.lines().any(|line| line.starts_with(&format!("{key} = "))),
-                "{key}: {written}"
-            );
+            assert!(written.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}: {written}");
         }
     }
 

@@ -23,9 +23,7 @@ pub(super) const CRITEO: Format = Format {
 
 fn field_names() -> Vec<String> {
     let integers = (1..=INTEGERS).map(|number| format!("I{number}"));
-    integers
-        .chain((1..=CATEGORIES).map(|number| format!("C{number}")))
-        .collect()
+    integers.chain((1..=CATEGORIES).map(|number| format!("C{number}"))).collect()
 }
 
 fn names() -> Vec<String> {
@@ -35,11 +33,7 @@ fn names() -> Vec<String> {
 }
 
 fn kind(name: &str) -> FieldKind {
-    if name.starts_with('I') {
-        FieldKind::Numeric
-    } else {
-        FieldKind::Categorical
-    }
+    if name.starts_with('I') { FieldKind::Numeric } else { FieldKind::Categorical }
 }
 
 fn head(record: &[u8], place: &Place) -> Result<Head, DataError> {
@@ -47,14 +41,8 @@ fn head(record: &[u8], place: &Place) -> Result<Head, DataError> {
     const COLUMNS: usize = FIELDS + 1;
     let cells = memchr_iter(b'\t', record).count() + 1;
     match cells {
-        COLUMNS => Ok(Head {
-            names: names(),
-            is_header: false,
-        }),
-        FIELDS => Ok(Head {
-            names: field_names(),
-            is_header: false,
-        }),
+        COLUMNS => Ok(Head { names: names(), is_header: false }),
+        FIELDS => Ok(Head { names: field_names(), is_header: false }),
         // no later line can be right either, so this is not a bad row that could be left out
         found => Err(DataError::Separator {
             place: place.clone(),

@@ -40,24 +40,12 @@ fn csv_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
     Unquoter::new().unquote(&mut text, 0, record.len(), |text, start, end| {
         names.push(name(&text[start..end]));
     });
-    header(
-        names,
-        record,
-        place,
-        "a header separated by commas",
-        &['\t', ';', '|', ' '],
-    )
+    header(names, record, place, "a header separated by commas", &['\t', ';', '|', ' '])
 }
 
 fn tsv_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
     let names = record.split(|byte| *byte == b'\t').map(name).collect();
-    header(
-        names,
-        record,
-        place,
-        "a header separated by tabs",
-        &[',', ';', '|', ' '],
-    )
+    header(names, record, place, "a header separated by tabs", &[',', ';', '|', ' '])
 }
 
 fn name(cell: &[u8]) -> String {
@@ -74,16 +62,8 @@ fn header(
     if names.len() > 1 {
         return Ok(Head { names, is_header: true });
     }
-    let seems = others
-        .iter()
-        .copied()
-        .find(|separator| record.contains(&(*separator as u8)));
-    Err(DataError::Separator {
-        place: place.clone(),
-        expected,
-        beginning: excerpt(record),
-        seems,
-    })
+    let seems = others.iter().copied().find(|separator| record.contains(&(*separator as u8)));
+    Err(DataError::Separator { place: place.clone(), expected, beginning: excerpt(record), seems })
 }
 
 fn split_csv(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(), DataError> {
@@ -122,11 +102,7 @@ impl Unquoter {
     fn new() -> Self {
         // building the automaton costs far more than a record; the record's own line end is off already
         let reader = ReaderBuilder::new().terminator(Terminator::Any(b'\n')).build();
-        Self {
-            reader,
-            text: Vec::new(),
-            ends: Vec::new(),
-        }
+        Self { reader, text: Vec::new(), ends: Vec::new() }
     }
 
     /// Takes the quotes out of the record at `start..end`, in place, and gives each cell's new position.
@@ -141,8 +117,7 @@ impl Unquoter {
         debug_assert_eq!(read, record.len(), "a record holds no line end outside of quotes");
         // the empty input says that the record is over
         let (result, _, more, more_cells) =
-            self.reader
-                .read_record(&[], &mut self.text[written..], &mut self.ends[cells..]);
+            self.reader.read_record(&[], &mut self.text[written..], &mut self.ends[cells..]);
         debug_assert_eq!(result, ReadRecordResult::Record, "the end of the input ends a record");
         written += more;
         cells += more_cells;

@@ -26,10 +26,7 @@ pub enum DataError {
     #[error("`{pattern}`: expected at least one file, found none that matches")]
     NoMatch { pattern: String },
     #[error("`{pattern}`: expected a path or a glob, found a broken glob ({source})")]
-    Glob {
-        pattern: String,
-        source: glob::PatternError,
-    },
+    Glob { pattern: String, source: glob::PatternError },
     #[error("{path}: expected a file, found a folder")]
     Folder { path: String },
     #[error("{path}: expected a regular file, found a pipe or a device")]
@@ -43,17 +40,9 @@ pub enum DataError {
     #[error("{file}: expected a complete {compression} stream, found its end cut off")]
     Truncated { file: Arc<str>, compression: &'static str },
     #[error("{file}: expected a sound {compression} stream, found damage ({source})")]
-    Damaged {
-        file: Arc<str>,
-        compression: &'static str,
-        source: io::Error,
-    },
+    Damaged { file: Arc<str>, compression: &'static str, source: io::Error },
     #[error("{file}: expected {expected}, found {found}")]
-    NotText {
-        file: Arc<str>,
-        expected: &'static str,
-        found: String,
-    },
+    NotText { file: Arc<str>, expected: &'static str, found: String },
     #[error("{file}: expected rows, found an empty file")]
     Empty { file: Arc<str> },
     #[error("{file}: expected rows, found only a header")]
@@ -63,44 +52,19 @@ pub enum DataError {
     #[error("{place}: expected a closing quote, found the end of the file")]
     OpenQuote { place: Place },
     #[error("{place}: expected {expected}, found `{beginning}`")]
-    Separator {
-        place: Place,
-        expected: &'static str,
-        beginning: String,
-        seems: Option<char>,
-    },
+    Separator { place: Place, expected: &'static str, beginning: String, seems: Option<char> },
     #[error("{file}: expected a column `{column}`{key}, found {found}", key = in_brackets(*key))]
-    NoColumn {
-        file: Arc<str>,
-        column: String,
-        key: Option<&'static str>,
-        nearest: Option<String>,
-        found: String,
-    },
+    NoColumn { file: Arc<str>, column: String, key: Option<&'static str>, nearest: Option<String>, found: String },
     #[error("{file}: expected one column `{column}`, found two of this name in the header")]
     ColumnTwice { file: Arc<str>, column: String },
     #[error("{file}: expected 40 cells a row with the label first, found 39, which has no label column")]
     NoLabel { file: Arc<str> },
     #[error("{place}: expected {expected} cells, found {found}")]
-    Cells {
-        place: Place,
-        expected: usize,
-        found: usize,
-    },
+    Cells { place: Place, expected: usize, found: usize },
     #[error("{place}, field `{field}`: expected {expected}, found {found}")]
-    Label {
-        place: Place,
-        field: String,
-        expected: &'static str,
-        found: String,
-    },
+    Label { place: Place, field: String, expected: &'static str, found: String },
     #[error("{place}, field `{field}`: expected {expected}, found {found}")]
-    Number {
-        place: Place,
-        field: String,
-        expected: &'static str,
-        found: String,
-    },
+    Number { place: Place, field: String, expected: &'static str, found: String },
 }
 
 impl DataError {
@@ -173,11 +137,7 @@ pub(super) fn excerpt(bytes: &[u8]) -> String {
 
 /// A cell's content in an error: in backticks, or `an empty cell`.
 pub(super) fn shown_cell(cell: &[u8]) -> String {
-    if cell.is_empty() {
-        "an empty cell".into()
-    } else {
-        format!("`{}`", excerpt(cell))
-    }
+    if cell.is_empty() { "an empty cell".into() } else { format!("`{}`", excerpt(cell)) }
 }
 
 #[cfg(test)]
@@ -194,20 +154,9 @@ mod tests {
 
     #[test]
     fn a_message_says_where_expected_and_found() {
-        let place = Place {
-            file: "data/train.txt".into(),
-            line: 10482,
-        };
-        let error = DataError::Number {
-            place,
-            field: "I3".into(),
-            expected: "a number",
-            found: shown_cell(b"4e"),
-        };
-        assert_eq!(
-            error.to_string(),
-            "data/train.txt:10482, field `I3`: expected a number, found `4e`"
-        );
+        let place = Place { file: "data/train.txt".into(), line: 10482 };
+        let error = DataError::Number { place, field: "I3".into(), expected: "a number", found: shown_cell(b"4e") };
+        assert_eq!(error.to_string(), "data/train.txt:10482, field `I3`: expected a number, found `4e`");
         assert!(error.hint().unwrap().contains("on_bad_row"));
     }
 }

@@ -61,18 +61,12 @@ pub fn resolve(patterns: &[String]) -> Result<Vec<Input>, DataError> {
 
 /// The files that a glob matches; folders are passed over.
 fn expand(pattern: &str) -> Result<Vec<Input>, DataError> {
-    let paths = glob::glob(pattern).map_err(|source| DataError::Glob {
-        pattern: pattern.into(),
-        source,
-    })?;
+    let paths = glob::glob(pattern).map_err(|source| DataError::Glob { pattern: pattern.into(), source })?;
     let mut files = BTreeSet::new();
     for path in paths {
         let path = path.map_err(|error| {
             let file = error.path().to_string_lossy().into();
-            DataError::Io {
-                file,
-                source: error.into(),
-            }
+            DataError::Io { file, source: error.into() }
         })?;
         if !path.is_dir() {
             check_file(&path)?;
@@ -80,9 +74,7 @@ fn expand(pattern: &str) -> Result<Vec<Input>, DataError> {
         }
     }
     if files.is_empty() {
-        return Err(DataError::NoMatch {
-            pattern: pattern.into(),
-        });
+        return Err(DataError::NoMatch { pattern: pattern.into() });
     }
     Ok(files.into_iter().map(Input::File).collect())
 }
@@ -91,20 +83,13 @@ fn check_file(path: &Path) -> Result<(), DataError> {
     let shown = || path.to_string_lossy().into_owned();
     let metadata = fs::metadata(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => DataError::Missing { path: shown() },
-        _ => DataError::Io {
-            file: shown().into(),
-            source,
-        },
+        _ => DataError::Io { file: shown().into(), source },
     })?;
     if metadata.is_dir() {
         return Err(DataError::Folder { path: shown() });
     }
     // the head is read before the rows, so a pipe would lose its first bytes
-    if metadata.is_file() {
-        Ok(())
-    } else {
-        Err(DataError::NotRegular { path: shown() })
-    }
+    if metadata.is_file() { Ok(()) } else { Err(DataError::NotRegular { path: shown() }) }
 }
 
 /// How an input's bytes are packed.
@@ -165,13 +150,7 @@ impl Text {
             Input::File(path) => Box::new(open_file(path)?),
             Input::Stdin => Box::new(stdin::rest()),
         };
-        Self::unpack(
-            file,
-            Box::new(Counted {
-                source,
-                bytes: Arc::clone(bytes_read),
-            }),
-        )
+        Self::unpack(file, Box::new(Counted { source, bytes: Arc::clone(bytes_read) }))
     }
 
     /// Opens an input to look at its head; standard input loses nothing by it.
@@ -186,28 +165,17 @@ impl Text {
     fn unpack(file: Arc<str>, mut source: Box<dyn Read + Send>) -> Result<Self, DataError> {
         let mut head = Vec::with_capacity(8);
         let read = source.by_ref().take(8).read_to_end(&mut head);
-        read.map_err(|source| DataError::Io {
-            file: Arc::clone(&file),
-            source,
-        })?;
+        read.map_err(|source| DataError::Io { file: Arc::clone(&file), source })?;
         let compression = Compression::of_head(&head);
         if let Some(expected) = Compression::of_name(&file)
             && compression != Some(expected)
             && !head.is_empty()
         {
             let found = format!("`{}` at its start", super::error::excerpt(&head));
-            return Err(DataError::NotText {
-                file,
-                expected: expected.name(),
-                found,
-            });
+            return Err(DataError::NotText { file, expected: expected.name(), found });
         }
         if let Some((_, found)) = NO_TEXT.iter().find(|(start, _)| head.starts_with(start)) {
-            return Err(DataError::NotText {
-                file,
-                expected: "text",
-                found: (*found).into(),
-            });
+            return Err(DataError::NotText { file, expected: "text", found: (*found).into() });
         }
         let whole = Cursor::new(head).chain(source);
         let source: Box<dyn Read + Send> = match compression {
@@ -218,22 +186,14 @@ impl Text {
                 Err(source) => return Err(DataError::Io { file, source }),
             },
         };
-        Ok(Self {
-            file,
-            compression,
-            source,
-        })
+        Ok(Self { file, compression, source })
     }
 
     /// Appends up to `limit_bytes` of text; fewer only at the end of the input.
     pub(super) fn read_more(&mut self, buffer: &mut Vec<u8>, limit_bytes: usize) -> Result<usize, DataError> {
         buffer.reserve(limit_bytes);
         let limit = limit_bytes as u64;
-        self.source
-            .by_ref()
-            .take(limit)
-            .read_to_end(buffer)
-            .map_err(|source| self.explain(source))
+        self.source.by_ref().take(limit).read_to_end(buffer).map_err(|source| self.explain(source))
     }
 
     fn explain(&self, source: io::Error) -> DataError {
@@ -243,11 +203,7 @@ impl Text {
                 DataError::Truncated { file, compression }
             }
             // errors of the system carry its number; the rest come from the decoder
-            Some(compression) if source.raw_os_error().is_none() => DataError::Damaged {
-                file,
-                compression,
-                source,
-            },
+            Some(compression) if source.raw_os_error().is_none() => DataError::Damaged { file, compression, source },
             _ => DataError::Io { file, source },
         }
     }
@@ -255,10 +211,7 @@ impl Text {
 
 fn open_file(path: &Path) -> Result<File, DataError> {
     check_file(path)?;
-    File::open(path).map_err(|source| DataError::Io {
-        file: path.to_string_lossy().into(),
-        source,
-    })
+    File::open(path).map_err(|source| DataError::Io { file: path.to_string_lossy().into(), source })
 }
 
 struct Counted<R> {
@@ -303,10 +256,7 @@ mod tests {
         let twice = [gzip(b"one\n"), gzip(b"two\n")].concat();
         assert_eq!(read("a.gz", &twice).unwrap(), b"one\ntwo\n");
         assert_eq!(read("spooled", &twice).unwrap(), b"one\ntwo\n");
-        let frames = [
-            zstd::encode_all(&b"one\n"[..], 1).unwrap(),
-            zstd::encode_all(&b"two\n"[..], 1).unwrap(),
-        ];
+        let frames = [zstd::encode_all(&b"one\n"[..], 1).unwrap(), zstd::encode_all(&b"two\n"[..], 1).unwrap()];
         assert_eq!(read("a.txt.zst", &frames.concat()).unwrap(), b"one\ntwo\n");
         assert_eq!(read("a.txt", b"one\n").unwrap(), b"one\n");
         assert_eq!(read("a.gz", b"").unwrap(), b"");
@@ -314,44 +264,27 @@ mod tests {
 
     #[test]
     fn cut_and_damaged_streams_are_named() {
-        let text: Vec<u8> = (0..20_000_u32)
-            .flat_map(|number| number.wrapping_mul(0x9E37_79B9).to_le_bytes())
-            .collect();
+        let text: Vec<u8> = (0..20_000_u32).flat_map(|number| number.wrapping_mul(0x9E37_79B9).to_le_bytes()).collect();
         let whole = gzip(&text);
         for end in [11, whole.len() / 2, whole.len() - 1] {
             let message = read("a.gz", &whole[..end]).unwrap_err().to_string();
-            assert!(
-                message.ends_with("expected a complete gzip stream, found its end cut off"),
-                "{end}: {message}"
-            );
+            assert!(message.ends_with("expected a complete gzip stream, found its end cut off"), "{end}: {message}");
         }
         let mut damaged = whole;
         let checksum = damaged.len() - 6;
         damaged[checksum] ^= 1;
-        assert!(matches!(
-            read("a.gz", &damaged),
-            Err(DataError::Damaged {
-                compression: "gzip",
-                ..
-            })
-        ));
+        assert!(matches!(read("a.gz", &damaged), Err(DataError::Damaged { compression: "gzip", .. })));
         let frame = zstd::encode_all(&text[..], 1).unwrap();
         assert!(matches!(
             read("a.zst", &frame[..frame.len() - 9]),
-            Err(DataError::Truncated {
-                compression: "zstd",
-                ..
-            })
+            Err(DataError::Truncated { compression: "zstd", .. })
         ));
     }
 
     #[test]
     fn what_is_no_text_is_named() {
         let message = read("a.gz", b"0\t1\t2\n").unwrap_err().to_string();
-        assert!(
-            message.ends_with("a.gz: expected gzip, found `0\\t1\\t2\\n` at its start"),
-            "{message}"
-        );
+        assert!(message.ends_with("a.gz: expected gzip, found `0\\t1\\t2\\n` at its start"), "{message}");
         let message = read("a.txt", b"PK\x03\x04....").unwrap_err().to_string();
         assert!(message.ends_with("expected text, found a zip archive"), "{message}");
     }
@@ -370,10 +303,7 @@ mod tests {
         assert!(matches!(resolve(&[path("day_2")]), Err(DataError::Missing { .. })));
         assert!(matches!(resolve(&[path("hour_*")]), Err(DataError::NoMatch { .. })));
         assert!(matches!(resolve(&[path("day_folder")]), Err(DataError::Folder { .. })));
-        assert!(matches!(
-            resolve(&["/dev/null".into()]),
-            Err(DataError::NotRegular { .. })
-        ));
+        assert!(matches!(resolve(&["/dev/null".into()]), Err(DataError::NotRegular { .. })));
         assert!(matches!(resolve(&["-".into(), "-".into()]), Err(DataError::StdinTwice)));
         assert!(matches!(resolve(&["a[".into()]), Err(DataError::Glob { .. })));
     }

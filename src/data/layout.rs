@@ -58,18 +58,10 @@ impl Layout {
     pub(super) fn new(config: &DataConfig, wanted: &Wanted, head: &Head, file: &Arc<str>) -> Result<Self, DataError> {
         let format = config.format.format();
         let find = |column: &ColumnRef, key| position(&head.names, column, key, file);
-        let fields = wanted
-            .schema
-            .fields
-            .iter()
-            .map(|field| find(&ColumnRef::Name(field.name.clone()), None));
+        let fields = wanted.schema.fields.iter().map(|field| find(&ColumnRef::Name(field.name.clone()), None));
         let fields = fields.collect::<Result<Vec<_>, _>>()?;
         let label = label_column(format, wanted, head, file)?;
-        let extra = wanted
-            .extra
-            .iter()
-            .map(|column| find(column, None))
-            .collect::<Result<_, _>>()?;
+        let extra = wanted.extra.iter().map(|column| find(column, None)).collect::<Result<_, _>>()?;
         let is_numeric = |(_, field): &(usize, &Field)| field.kind == FieldKind::Numeric;
         let numbers = wanted.schema.fields.iter().enumerate().filter(is_numeric);
         Ok(Self {
@@ -82,10 +74,7 @@ impl Layout {
             label,
             label_name: label.map_or_else(String::new, |label| head.names[label].clone()),
             // label cells are trimmed as well
-            positive: config
-                .positive
-                .as_ref()
-                .map(|text| text.as_bytes().trim_ascii().to_vec()),
+            positive: config.positive.as_ref().map(|text| text.as_bytes().trim_ascii().to_vec()),
             extra,
             skip_bad_rows: config.on_bad_row == OnBadRow::Skip,
         })
@@ -109,20 +98,13 @@ fn position(
     key: Option<&'static str>,
     file: &Arc<str>,
 ) -> Result<usize, DataError> {
-    let missing = |column: String, nearest, found| DataError::NoColumn {
-        file: Arc::clone(file),
-        column,
-        key,
-        nearest,
-        found,
-    };
+    let missing =
+        |column: String, nearest, found| DataError::NoColumn { file: Arc::clone(file), column, key, nearest, found };
     match column {
         ColumnRef::Position(position) if *position < names.len() => Ok(*position),
-        ColumnRef::Position(position) => Err(missing(
-            position.to_string(),
-            None,
-            format!("{} columns, counted from 0", names.len()),
-        )),
+        ColumnRef::Position(position) => {
+            Err(missing(position.to_string(), None, format!("{} columns, counted from 0", names.len())))
+        }
         ColumnRef::Name(name) => {
             let mut found = names.iter().enumerate().filter(|(_, other)| *other == name);
             let Some((position, _)) = found.next() else {
@@ -131,10 +113,7 @@ fn position(
                 return Err(missing(name.clone(), nearest, found));
             };
             if found.next().is_some() {
-                return Err(DataError::ColumnTwice {
-                    file: Arc::clone(file),
-                    column: name.clone(),
-                });
+                return Err(DataError::ColumnTwice { file: Arc::clone(file), column: name.clone() });
             }
             Ok(position)
         }
@@ -146,10 +125,8 @@ fn nearest(names: &[String], misspelt: &str) -> Option<String> {
     const ALIKE: f64 = 0.5;
     let misspelt = misspelt.to_lowercase();
     let likeness = |name: &String| strsim::normalized_damerau_levenshtein(&misspelt, &name.to_lowercase());
-    let (likeness, name) = names
-        .iter()
-        .map(|name| (likeness(name), name))
-        .max_by(|one, other| one.0.total_cmp(&other.0))?;
+    let (likeness, name) =
+        names.iter().map(|name| (likeness(name), name)).max_by(|one, other| one.0.total_cmp(&other.0))?;
     (likeness >= ALIKE).then(|| name.clone())
 }
 
@@ -171,34 +148,16 @@ pub fn schema(
     };
     let fixed = format.label.map(|name| ColumnRef::Name(name.to_owned()));
     let mut left_out = Vec::new();
-    left_out.push(position(
-        &names,
-        fixed.as_ref().unwrap_or(&config.label),
-        Some("data.label"),
-        &file,
-    )?);
+    left_out.push(position(&names, fixed.as_ref().unwrap_or(&config.label), Some("data.label"), &file)?);
     if let Some(group) = &config.group {
         left_out.push(position(&names, group, Some("data.group"), &file)?);
     }
     for name in &config.drop {
-        left_out.push(position(
-            &names,
-            &ColumnRef::Name(name.clone()),
-            Some("data.drop"),
-            &file,
-        )?);
+        left_out.push(position(&names, &ColumnRef::Name(name.clone()), Some("data.drop"), &file)?);
     }
-    let fields = names
-        .into_iter()
-        .enumerate()
-        .filter(|(column, _)| !left_out.contains(column));
-    let field = |(_, name): (usize, String)| Field {
-        kind: kind_of(&name, (format.kind)(&name)),
-        name,
-    };
-    Ok(Schema {
-        fields: fields.map(field).collect(),
-    })
+    let fields = names.into_iter().enumerate().filter(|(column, _)| !left_out.contains(column));
+    let field = |(_, name): (usize, String)| Field { kind: kind_of(&name, (format.kind)(&name)), name };
+    Ok(Schema { fields: fields.map(field).collect() })
 }
 
 fn peek_head(format: &Format, input: &Input) -> Result<Head, DataError> {
@@ -208,10 +167,7 @@ fn peek_head(format: &Format, input: &Input) -> Result<Head, DataError> {
         let read = text.read_more(&mut buffer, HEAD_BYTES)?;
         let bytes = buffer.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&buffer);
         if let Some((record, line)) = first_record(format, bytes, read == 0) {
-            let place = Place {
-                file: Arc::clone(&text.file),
-                line,
-            };
+            let place = Place { file: Arc::clone(&text.file), line };
             return (format.head)(record, &place);
         }
         if read == 0 {

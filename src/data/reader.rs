@@ -92,10 +92,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`DataError`] for an input that can't be read, is empty, or has other columns than wanted.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator of results would end at the first error"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "an iterator of results would end at the first error")]
     pub fn next(&mut self) -> Result<Option<RawBlock>, DataError> {
         loop {
             let Some(current) = &mut self.current else {
@@ -103,13 +100,7 @@ impl Reader {
                     return Ok(None);
                 };
                 let text = Text::open(&input, &self.bytes_read)?;
-                self.current = Some(Current {
-                    text,
-                    layout: None,
-                    rest: Vec::new(),
-                    line: 1,
-                    rows_seen: false,
-                });
+                self.current = Some(Current { text, layout: None, rest: Vec::new(), line: 1, rows_seen: false });
                 continue;
             };
             if let Some(block) = current.next_block(&self.config, &self.wanted, self.block_bytes)? {
@@ -138,11 +129,7 @@ impl Current {
             }
             let layout = self.layout.as_ref().expect("the head was read just before");
             let records = layout.format.records;
-            let end = if at_end {
-                bytes.len()
-            } else {
-                records.last_end(&bytes).unwrap_or(0)
-            };
+            let end = if at_end { bytes.len() } else { records.last_end(&bytes).unwrap_or(0) };
             if end == 0 && !at_end {
                 self.check_length(bytes.len())?;
                 self.rest = bytes;
@@ -157,16 +144,10 @@ impl Current {
                 return if self.rows_seen {
                     Ok(None)
                 } else {
-                    Err(DataError::OnlyHeader {
-                        file: layout.file.clone(),
-                    })
+                    Err(DataError::OnlyHeader { file: layout.file.clone() })
                 };
             }
-            let block = RawBlock {
-                layout: Arc::clone(layout),
-                first_line: self.line,
-                bytes,
-            };
+            let block = RawBlock { layout: Arc::clone(layout), first_line: self.line, bytes };
             self.line += memchr_iter(b'\n', &block.bytes).count() as u64;
             // blank lines are no rows
             self.rows_seen |= block.bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
@@ -183,11 +164,7 @@ impl Current {
         wanted: &Wanted,
     ) -> Result<bool, DataError> {
         let file = &self.text.file;
-        let mark = if bytes.starts_with(BYTE_ORDER_MARK) {
-            BYTE_ORDER_MARK.len()
-        } else {
-            0
-        };
+        let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let format = config.format.format();
         let Some((record, line)) = first_record(format, &bytes[mark..], at_end) else {
             if at_end {
@@ -196,13 +173,7 @@ impl Current {
             self.check_length(bytes.len())?;
             return Ok(false);
         };
-        let head = (format.head)(
-            record,
-            &Place {
-                file: Arc::clone(file),
-                line,
-            },
-        )?;
+        let head = (format.head)(record, &Place { file: Arc::clone(file), line })?;
         self.layout = Some(Arc::new(Layout::new(config, wanted, &head, file)?));
         let mut start = mark;
         if head.is_header {
@@ -221,10 +192,7 @@ impl Current {
         if bytes <= RECORD_BYTES {
             return Ok(());
         }
-        Err(DataError::RecordTooLong {
-            place: self.place(),
-            limit_bytes: RECORD_BYTES,
-        })
+        Err(DataError::RecordTooLong { place: self.place(), limit_bytes: RECORD_BYTES })
     }
 
     fn check_quotes(&self, records: Records, bytes: &[u8]) -> Result<(), DataError> {
@@ -234,20 +202,12 @@ impl Current {
         let start = records.last_end(bytes).unwrap_or(0);
         if start < bytes.len() && records.end(bytes, start).0 == End::InQuotes {
             let line = self.line + memchr_iter(b'\n', &bytes[..start]).count() as u64;
-            return Err(DataError::OpenQuote {
-                place: Place {
-                    file: Arc::clone(&self.text.file),
-                    line,
-                },
-            });
+            return Err(DataError::OpenQuote { place: Place { file: Arc::clone(&self.text.file), line } });
         }
         Ok(())
     }
 
     fn place(&self) -> Place {
-        Place {
-            file: Arc::clone(&self.text.file),
-            line: self.line,
-        }
+        Place { file: Arc::clone(&self.text.file), line: self.line }
     }
 }

@@ -31,11 +31,7 @@ pub struct RowBlock {
 /// # Errors
 /// [`DataError`] with the place of the first bad row, unless bad rows are left out.
 pub fn split(raw: RawBlock, rows: &mut RowBlock) -> Result<(), DataError> {
-    let RawBlock {
-        layout,
-        first_line,
-        mut bytes,
-    } = raw;
+    let RawBlock { layout, first_line, mut bytes } = raw;
     rows.clear(&layout);
     (layout.format.split)(&mut bytes, first_line, rows)?;
     rows.bytes = bytes;
@@ -81,10 +77,7 @@ impl RowBlock {
 
     /// Where a row stands.
     pub fn place(&self, row: usize) -> Place {
-        Place {
-            file: Arc::clone(&self.layout().file),
-            line: self.lines[row],
-        }
+        Place { file: Arc::clone(&self.layout().file), line: self.lines[row] }
     }
 
     /// Bad rows left out.
@@ -144,16 +137,9 @@ impl RowBlock {
     fn read_row(&mut self, bytes: &[u8], line: u64) -> Result<(), DataError> {
         let layout = self.layout.as_deref().expect("a row ends in a block");
         let cells = &self.cells[self.lines.len() * layout.columns..];
-        let place = || Place {
-            file: Arc::clone(&layout.file),
-            line,
-        };
+        let place = || Place { file: Arc::clone(&layout.file), line };
         if cells.len() != layout.columns {
-            return Err(DataError::Cells {
-                place: place(),
-                expected: layout.columns,
-                found: cells.len(),
-            });
+            return Err(DataError::Cells { place: place(), expected: layout.columns, found: cells.len() });
         }
         let cell = |column: usize| &bytes[cells[column].0 as usize..cells[column].1 as usize];
         if let Some(column) = layout.label {
@@ -161,12 +147,7 @@ impl RowBlock {
                 Ok(label) => self.labels.push(label),
                 Err(expected) => {
                     let (field, found) = (layout.label_name.clone(), shown_cell(cell(column)));
-                    return Err(DataError::Label {
-                        place: place(),
-                        field,
-                        expected,
-                        found,
-                    });
+                    return Err(DataError::Label { place: place(), field, expected, found });
                 }
             }
         }
@@ -175,12 +156,7 @@ impl RowBlock {
                 Ok(number) => self.numbers.push(number),
                 Err(expected) => {
                     let (field, found) = (layout.field_names[field].clone(), shown_cell(cell(column)));
-                    return Err(DataError::Number {
-                        place: place(),
-                        field,
-                        expected,
-                        found,
-                    });
+                    return Err(DataError::Number { place: place(), field, expected, found });
                 }
             }
         }
@@ -214,11 +190,7 @@ pub(super) fn split_lines_from(
                 None => break bytes.len(),
             }
         };
-        let text_end = if end > cell_start && bytes[end - 1] == b'\r' {
-            end - 1
-        } else {
-            end
-        };
+        let text_end = if end > cell_start && bytes[end - 1] == b'\r' { end - 1 } else { end };
         // a blank line is no row
         if text_end > start {
             rows.add_cell(cell_start, text_end);

@@ -12,11 +12,7 @@ static HEAD: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// Reads standard input from its head on and keeps all that it reads for [`rest`].
 pub(super) fn peek() -> impl Read + Send {
-    Peek {
-        source: io::stdin(),
-        head: &HEAD,
-        position: 0,
-    }
+    Peek { source: io::stdin(), head: &HEAD, position: 0 }
 }
 
 /// Standard input with the head that was only looked at.
@@ -33,10 +29,7 @@ pub fn spool_stdin(path: &Path) -> Result<u64, DataError> {
     spool(&mut rest(), &beside, path).map_err(|source| {
         // the first error is the one to report; the partial file may not even exist
         let _ = fs::remove_file(&beside);
-        DataError::Io {
-            file: path.to_string_lossy().into(),
-            source,
-        }
+        DataError::Io { file: path.to_string_lossy().into(), source }
     })
 }
 
@@ -86,13 +79,7 @@ mod tests {
         let mut source: &[u8] = b"name,label\n1,0\n";
         for _ in 0..2 {
             let mut looked = [0; 4];
-            Peek {
-                source: &mut source,
-                head: &head,
-                position: 0,
-            }
-            .read_exact(&mut looked)
-            .unwrap();
+            Peek { source: &mut source, head: &head, position: 0 }.read_exact(&mut looked).unwrap();
             assert_eq!(&looked, b"name");
         }
         let mut all = String::new();

@@ -31,23 +31,14 @@ fn read(config: &DataConfig, bytes: &[u8], block_bytes: usize, label_required: b
     let schema = schema(config, &inputs, &|_, kind| kind)?;
     let fields = schema.len();
     let label = Some(config.label.clone());
-    let wanted = Wanted {
-        schema,
-        label,
-        label_required,
-        extra: Vec::new(),
-    };
+    let wanted = Wanted { schema, label, label_required, extra: Vec::new() };
     let mut reader = Reader::with_block_bytes(config, inputs, wanted, block_bytes)?;
     let (mut block, mut rows) = (RowBlock::default(), Rows::new());
     while let Some(raw) = reader.next()? {
         split(raw, &mut block)?;
         for row in 0..block.rows() {
             let cells = (0..fields).map(|field| block.cell(row, field).to_vec()).collect();
-            rows.push((
-                block.has_labels().then(|| block.label(row)),
-                cells,
-                block.place(row).line,
-            ));
+            rows.push((block.has_labels().then(|| block.label(row)), cells, block.place(row).line));
         }
     }
     Ok(rows)
@@ -61,13 +52,9 @@ fn criteo_line(label: &str, first: &str) -> String {
 }
 
 fn message(format: FormatName, text: &str) -> String {
-    let error = read(&config(format), text.as_bytes(), 1 << 20, true)
-        .unwrap_err()
-        .to_string();
+    let error = read(&config(format), text.as_bytes(), 1 << 20, true).unwrap_err().to_string();
     // the folder's name changes
-    error
-        .split_once("rows.txt")
-        .map_or(error.clone(), |(_, rest)| format!("rows.txt{rest}"))
+    error.split_once("rows.txt").map_or(error.clone(), |(_, rest)| format!("rows.txt{rest}"))
 }
 
 proptest! {
@@ -115,10 +102,7 @@ proptest! {
 #[test]
 fn tsv_quotes_are_text_and_lines_are_counted() {
     let rows = read(&config(FormatName::Tsv), b"label\tx\n0\t\"a\n\n1\tb\"\n", 4, true).unwrap();
-    assert_eq!(
-        rows,
-        vec![(Some(0), vec![b"\"a".to_vec()], 2), (Some(1), vec![b"b\"".to_vec()], 4)]
-    );
+    assert_eq!(rows, vec![(Some(0), vec![b"\"a".to_vec()], 2), (Some(1), vec![b"b\"".to_vec()], 4)]);
 }
 
 #[test]
@@ -130,42 +114,21 @@ fn a_byte_order_mark_is_no_part_of_the_first_cell() {
 #[test]
 fn what_is_wrong_is_said_with_its_place() {
     let bad = format!("{}\n{}\n", criteo_line("1", "7"), criteo_line("0", "4e"));
-    assert_eq!(
-        message(FormatName::Criteo, &bad),
-        "rows.txt:2, field `I1`: expected a number, found `4e`"
-    );
+    assert_eq!(message(FormatName::Criteo, &bad), "rows.txt:2, field `I1`: expected a number, found `4e`");
     let bad = format!("{}\n", criteo_line("2", "7"));
-    assert_eq!(
-        message(FormatName::Criteo, &bad),
-        "rows.txt:1, field `label`: expected 0 or 1, found `2`"
-    );
+    assert_eq!(message(FormatName::Criteo, &bad), "rows.txt:1, field `label`: expected 0 or 1, found `2`");
     let bad = format!("{}\n1\t2\n", criteo_line("1", "7"));
-    assert_eq!(
-        message(FormatName::Criteo, &bad),
-        "rows.txt:2: expected 40 cells, found 2"
-    );
+    assert_eq!(message(FormatName::Criteo, &bad), "rows.txt:2: expected 40 cells, found 2");
     let bad = criteo_line("1", "7").replace('\t', ",");
     assert!(message(FormatName::Criteo, &bad).starts_with("rows.txt:1: expected 40 tab-separated cells, found `1,7,2"));
-    assert_eq!(
-        message(FormatName::Criteo, ""),
-        "rows.txt: expected rows, found an empty file"
-    );
-    assert_eq!(
-        message(FormatName::Csv, "label,x\n"),
-        "rows.txt: expected rows, found only a header"
-    );
+    assert_eq!(message(FormatName::Criteo, ""), "rows.txt: expected rows, found an empty file");
+    assert_eq!(message(FormatName::Csv, "label,x\n"), "rows.txt: expected rows, found only a header");
     assert_eq!(
         message(FormatName::Csv, "label,x\n1,\"a\n"),
         "rows.txt:2: expected a closing quote, found the end of the file"
     );
-    assert_eq!(
-        message(FormatName::Csv, "label,x\n1,a,b\n"),
-        "rows.txt:2: expected 2 cells, found 3"
-    );
-    assert_eq!(
-        message(FormatName::Csv, "label,x\n\n\r\n"),
-        "rows.txt: expected rows, found only a header"
-    );
+    assert_eq!(message(FormatName::Csv, "label,x\n1,a,b\n"), "rows.txt:2: expected 2 cells, found 3");
+    assert_eq!(message(FormatName::Csv, "label,x\n\n\r\n"), "rows.txt: expected rows, found only a header");
     assert_eq!(
         message(FormatName::Criteo, "1\t2\t3\n"),
         "rows.txt:1: expected 40 tab-separated cells, found `1\\t2\\t3`"
@@ -188,18 +151,10 @@ fn rows_without_a_label_are_fine_where_none_is_required() {
 fn bad_rows_are_left_out_and_counted_on_request() {
     let mut config = config(FormatName::Criteo);
     config.on_bad_row = super::OnBadRow::Skip;
-    let text = [
-        criteo_line("1", "7"),
-        criteo_line("x", "7"),
-        criteo_line("0", "y"),
-        "1\t2".into(),
-        criteo_line("0", "8"),
-    ];
+    let text =
+        [criteo_line("1", "7"), criteo_line("x", "7"), criteo_line("0", "y"), "1\t2".into(), criteo_line("0", "8")];
     let rows = read(&config, text.join("\n").as_bytes(), 100, true).unwrap();
-    assert_eq!(
-        rows.iter().map(|(label, _, line)| (*label, *line)).collect::<Vec<_>>(),
-        [(Some(1), 1), (Some(0), 5)]
-    );
+    assert_eq!(rows.iter().map(|(label, _, line)| (*label, *line)).collect::<Vec<_>>(), [(Some(1), 1), (Some(0), 5)]);
 }
 
 #[test]
@@ -212,12 +167,7 @@ fn numbers_and_columns_by_position_are_read() {
     let kind = |name: &str, kind| if name == "x" { FieldKind::Numeric } else { kind };
     let schema = schema(&config, &inputs, &kind).unwrap();
     let extra = vec![ColumnRef::Name("y".into())];
-    let wanted = Wanted {
-        schema,
-        label: Some(config.label.clone()),
-        label_required: true,
-        extra,
-    };
+    let wanted = Wanted { schema, label: Some(config.label.clone()), label_required: true, extra };
     let mut reader = Reader::open(&config, inputs, wanted).unwrap();
     let mut block = RowBlock::default();
     split(reader.next().unwrap().unwrap(), &mut block).unwrap();

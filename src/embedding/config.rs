@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Needs;
 use crate::ranges::{Count, NonNegative, Positive};
 
 /// Size, start and optimizer of the table.
@@ -30,6 +31,14 @@ impl Default for EmbeddingConfig {
             learning_rate: Positive::new(0.05).expect("0.05 is above 0"),
             l2: NonNegative::new(0.0).expect("0 is not negative"),
         }
+    }
+}
+
+impl EmbeddingConfig {
+    /// The bytes of one id in the tables that a model needs: weights and the moments beside them.
+    pub fn row_bytes(&self, needs: Needs) -> usize {
+        let numbers = if needs.vectors { self.dim.get() } else { 0 } + usize::from(needs.linear);
+        numbers * (1 + self.optimizer.moments()) * size_of::<f32>()
     }
 }
 

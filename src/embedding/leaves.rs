@@ -25,9 +25,7 @@ impl Embedded {
     /// # Panics
     /// Where the model didn't say in `needs` that it reads vectors.
     pub fn vectors(&self) -> Tensor<3> {
-        self.vectors
-            .clone()
-            .expect("a model that reads vectors says so in `needs`")
+        self.vectors.clone().expect("a model that reads vectors says so in `needs`")
     }
 
     /// `Σ_i w_i x_i`, the first-order term.
@@ -39,10 +37,7 @@ impl Embedded {
     /// Where the model didn't say in `needs` that it reads first-order weights.
     pub fn linear_sum(&self) -> Tensor<1> {
         const FIELDS: usize = 1;
-        let linear = self
-            .linear
-            .clone()
-            .expect("a model that reads first-order weights says so in `needs`");
+        let linear = self.linear.clone().expect("a model that reads first-order weights says so in `needs`");
         linear.sum_dim(FIELDS).squeeze_dim(FIELDS)
     }
 }
@@ -63,17 +58,10 @@ pub struct TableGradients {
 }
 
 pub(super) fn gather(vectors: Option<&Table>, linear: Option<&Table>, batch: &Batch, device: &Device) -> Leaves {
-    let Batch {
-        rows,
-        fields,
-        ref ids,
-        ref values,
-        ..
-    } = *batch;
+    let Batch { rows, fields, ref ids, ref values, .. } = *batch;
     let leaf = |table: &Table| TensorData::new(table.gather(ids), [rows, fields, table.dim()]);
-    let values = values
-        .as_ref()
-        .map(|values| Tensor::from_data(TensorData::new(values.clone(), [rows, fields]), device));
+    let values =
+        values.as_ref().map(|values| Tensor::from_data(TensorData::new(values.clone(), [rows, fields]), device));
     let tracked = device.is_autodiff();
     Leaves {
         vectors: vectors.map(|table| {
@@ -92,39 +80,24 @@ impl Leaves {
     /// The model's input.
     pub fn embedded(&self) -> Embedded {
         let Some(values) = &self.values else {
-            return Embedded {
-                vectors: self.vectors.clone(),
-                linear: self.linear.clone(),
-            };
+            return Embedded { vectors: self.vectors.clone(), linear: self.linear.clone() };
         };
         let [batch, fields] = values.dims();
         Embedded {
-            vectors: self
-                .vectors
-                .clone()
-                .map(|vectors| vectors * values.clone().reshape([batch, fields, 1])),
+            vectors: self.vectors.clone().map(|vectors| vectors * values.clone().reshape([batch, fields, 1])),
             linear: self.linear.clone().map(|linear| linear * values.clone()),
         }
     }
 
     /// Takes the leaves' gradients out of `gradients` and sums them over equal ids.
     pub fn sum_gradients(self, gradients: &mut Gradients, batch: &Batch) -> TableGradients {
-        let vectors = self
-            .vectors
-            .and_then(|leaf| leaf.grad_remove(gradients))
-            .map(Tensor::into_data);
-        let linear = self
-            .linear
-            .and_then(|leaf| leaf.grad_remove(gradients))
-            .map(Tensor::into_data);
+        let vectors = self.vectors.and_then(|leaf| leaf.grad_remove(gradients)).map(Tensor::into_data);
+        let linear = self.linear.and_then(|leaf| leaf.grad_remove(gradients)).map(Tensor::into_data);
         let sum = |data: TensorData| {
             let gradient = data.as_slice::<f32>().expect("gradients are f32, as the leaves are");
             sum_over_equal_ids(gradient, batch)
         };
-        TableGradients {
-            vectors: vectors.map(sum),
-            linear: linear.map(sum),
-        }
+        TableGradients { vectors: vectors.map(sum), linear: linear.map(sum) }
     }
 }
 
@@ -152,13 +125,7 @@ fn squared_norm(values: &[f32]) -> f64 {
 
 /// `[rows, fields, dim]` → `[unique, dim]`. Each sum runs in the order of the rows; threads share out the fields.
 fn sum_over_equal_ids(gradient: &[f32], batch: &Batch) -> Vec<f32> {
-    let Batch {
-        rows,
-        fields,
-        ref unique_starts,
-        ref inverse,
-        ..
-    } = *batch;
+    let Batch { rows, fields, ref unique_starts, ref inverse, .. } = *batch;
     let dim = gradient.len() / (rows * fields).max(1);
     let mut sums = vec![0.0; batch.unique.len() * dim];
     let group = fields.div_ceil(rayon::current_num_threads()).max(1);

@@ -50,11 +50,7 @@ impl Embedding {
     /// New tables for the fields' id ranges: vectors from `N(0, init_std²)`, first-order weights from zero.
     pub fn new(config: &EmbeddingConfig, needs: Needs, fields: &[Range<u32>], seed: Seed) -> Self {
         let table = |needed: bool, name: &str, dim: usize, deviation: f64| {
-            needed.then(|| {
-                Table::new(fields, dim, config.optimizer, |table| {
-                    table.randomize(deviation, seed, name)
-                })
-            })
+            needed.then(|| Table::new(fields, dim, config.optimizer, |table| table.randomize(deviation, seed, name)))
         };
         Self {
             config: config.clone(),

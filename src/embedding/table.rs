@@ -30,12 +30,7 @@ impl Table {
         let rows = fields.last().map_or(0, |field| field.end as usize);
         let field_starts = fields.iter().map(|field| field.start as usize).chain([rows]).collect();
         let stride = dim * (1 + optimizer.moments());
-        let mut table = Self {
-            dim,
-            stride,
-            field_starts,
-            data: vec![0.0; rows * stride],
-        };
+        let mut table = Self { dim, stride, field_starts, data: vec![0.0; rows * stride] };
         start(&mut table);
         table
     }
@@ -48,15 +43,12 @@ impl Table {
         #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
         let normal = Normal::new(0.0, deviation as f32).expect("a deviation is finite and not negative");
         let (dim, stride) = (self.dim, self.stride);
-        self.data
-            .par_chunks_mut(ROWS_A_STREAM * stride)
-            .enumerate()
-            .for_each(|(chunk, rows)| {
-                let mut stream = seed.stream(name, &[chunk as u64]);
-                for row in rows.chunks_exact_mut(stride) {
-                    row[..dim].fill_with(|| normal.sample(&mut stream));
-                }
-            });
+        self.data.par_chunks_mut(ROWS_A_STREAM * stride).enumerate().for_each(|(chunk, rows)| {
+            let mut stream = seed.stream(name, &[chunk as u64]);
+            for row in rows.chunks_exact_mut(stride) {
+                row[..dim].fill_with(|| normal.sample(&mut stream));
+            }
+        });
     }
 
     pub fn rows(&self) -> usize {
@@ -75,11 +67,7 @@ impl Table {
     /// The rows' numbers `part · dim ..`, row after row: part 0 has the weights, the next ones the moments.
     pub fn part(&self, part: usize) -> Vec<f32> {
         let columns = part * self.dim..(part + 1) * self.dim;
-        self.data
-            .chunks_exact(self.stride)
-            .flat_map(|row| &row[columns.clone()])
-            .copied()
-            .collect()
+        self.data.chunks_exact(self.stride).flat_map(|row| &row[columns.clone()]).copied().collect()
     }
 
     /// Puts back what [`Self::part`] gave.
@@ -93,15 +81,12 @@ impl Table {
     /// The weights of `ids`, one after the other.
     pub fn gather(&self, ids: &[u32]) -> Vec<f32> {
         let mut output = vec![0.0; ids.len() * self.dim];
-        output
-            .par_chunks_mut(IDS_A_TASK * self.dim)
-            .zip(ids.par_chunks(IDS_A_TASK))
-            .for_each(|(output, ids)| {
-                for (output, &id) in output.chunks_exact_mut(self.dim).zip(ids) {
-                    let start = id as usize * self.stride;
-                    output.copy_from_slice(&self.data[start..start + self.dim]);
-                }
-            });
+        output.par_chunks_mut(IDS_A_TASK * self.dim).zip(ids.par_chunks(IDS_A_TASK)).for_each(|(output, ids)| {
+            for (output, &id) in output.chunks_exact_mut(self.dim).zip(ids) {
+                let start = id as usize * self.stride;
+                output.copy_from_slice(&self.data[start..start + self.dim]);
+            }
+        });
         output
     }
 
@@ -119,11 +104,7 @@ impl Table {
         fields.into_par_iter().enumerate().for_each(|(field, (rows, uniques))| {
             let ids = &unique[uniques.clone()];
             let gradients = &gradients[uniques.start * dim..uniques.end * dim];
-            let update = if step.optimizer == RowOptimizer::DenseAdam {
-                update_every_row
-            } else {
-                update_touched_rows
-            };
+            let update = if step.optimizer == RowOptimizer::DenseAdam { update_every_row } else { update_touched_rows };
             update(rows, stride, starts[field], ids, gradients, step);
         });
     }
@@ -168,24 +149,12 @@ mod tests {
     const FIELDS: [Range<u32>; 2] = [0..3, 3..10_000];
 
     fn step(optimizer: RowOptimizer) -> RowStep {
-        RowStep::new(
-            &EmbeddingConfig {
-                optimizer,
-                ..EmbeddingConfig::default()
-            },
-            1.0,
-            1,
-        )
+        RowStep::new(&EmbeddingConfig { optimizer, ..EmbeddingConfig::default() }, 1.0, 1)
     }
 
     #[test]
     fn a_step_moves_the_touched_rows_alone() {
-        for optimizer in [
-            RowOptimizer::Adagrad,
-            RowOptimizer::Adam,
-            RowOptimizer::Ftrl,
-            RowOptimizer::Sgd,
-        ] {
+        for optimizer in [RowOptimizer::Adagrad, RowOptimizer::Adam, RowOptimizer::Ftrl, RowOptimizer::Sgd] {
             let start = |table: &mut Table| table.randomize(0.1, Seed(1), "vectors");
             let mut table = Table::new(&FIELDS, 4, optimizer, start);
             let before = table.part(0);

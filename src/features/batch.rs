@@ -35,14 +35,7 @@ impl Encoded {
                 fields: self.fields,
                 ids: self.ids[cells.clone()].to_vec(),
                 values: (!self.values.is_empty()).then(|| self.values[cells].to_vec()),
-                labels: self
-                    .labels
-                    .get(first..last)
-                    .unwrap_or_default()
-                    .iter()
-                    .copied()
-                    .map(f32::from)
-                    .collect(),
+                labels: self.labels.get(first..last).unwrap_or_default().iter().copied().map(f32::from).collect(),
                 groups: self.groups.get(first..last).unwrap_or_default().to_vec(),
                 ..Batch::default()
             }
@@ -60,9 +53,7 @@ pub(super) struct Dedup {
 impl Dedup {
     /// For ids below `table_rows`.
     pub(super) fn new(table_rows: usize) -> Self {
-        Self {
-            slots: vec![0; table_rows],
-        }
+        Self { slots: vec![0; table_rows] }
     }
 
     /// Fills `unique`, `unique_starts` and `inverse` from `ids`.
@@ -70,15 +61,7 @@ impl Dedup {
     /// # Panics
     /// For an id that isn't below the number of table rows.
     pub(super) fn run(&mut self, batch: &mut Batch) {
-        let Batch {
-            rows,
-            fields,
-            ids,
-            unique,
-            unique_starts,
-            inverse,
-            ..
-        } = batch;
+        let Batch { rows, fields, ids, unique, unique_starts, inverse, .. } = batch;
         unique.clear();
         unique_starts.clear();
         inverse.clear();
@@ -97,10 +80,7 @@ impl Dedup {
     fn position(&mut self, id: u32, unique: &mut Vec<u32>) -> u32 {
         let slot = &mut self.slots[id as usize];
         if unique.get(*slot as usize) != Some(&id) {
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "there are no more distinct ids than u32 ids"
-            )]
+            #[expect(clippy::cast_possible_truncation, reason = "there are no more distinct ids than u32 ids")]
             let position = unique.len() as u32;
             *slot = position;
             unique.push(id);
@@ -117,12 +97,7 @@ mod tests {
 
     #[test]
     fn distinct_ids_stand_field_by_field_in_the_order_of_their_rows() {
-        let mut batch = Batch {
-            rows: 3,
-            fields: 2,
-            ids: vec![2, 5, 1, 4, 2, 5],
-            ..Batch::default()
-        };
+        let mut batch = Batch { rows: 3, fields: 2, ids: vec![2, 5, 1, 4, 2, 5], ..Batch::default() };
         let mut dedup = Dedup::new(6);
         for _ in 0..2 {
             dedup.run(&mut batch);
@@ -134,12 +109,7 @@ mod tests {
 
     #[test]
     fn encoded_rows_are_cut_in_order() {
-        let encoded = Encoded {
-            fields: 2,
-            ids: (0..10).collect(),
-            labels: vec![0, 1, 0, 1, 1],
-            ..Encoded::default()
-        };
+        let encoded = Encoded { fields: 2, ids: (0..10).collect(), labels: vec![0, 1, 0, 1, 1], ..Encoded::default() };
         let batches: Vec<Batch> = encoded.batches(2).collect();
         assert_eq!(batches.iter().map(|batch| batch.rows).collect::<Vec<_>>(), [2, 2, 1]);
         assert_eq!(batches[2].ids, [8, 9]);

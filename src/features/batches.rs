@@ -41,12 +41,7 @@ impl Batches {
                 }
             })
             .expect("the system starts a thread");
-        Self {
-            ahead,
-            thread: Some(thread),
-            waited: Duration::ZERO,
-            remaining: batches,
-        }
+        Self { ahead, thread: Some(thread), waited: Duration::ZERO, remaining: batches }
     }
 }
 
@@ -95,13 +90,7 @@ pub fn epoch(
     let mut work = None;
     Batches::start(batches, move || {
         let (shuffle, dedup, rows) = work.get_or_insert_with(|| {
-            let shuffle = Shuffle::new(
-                cache.rows(),
-                seed,
-                epoch,
-                shuffle_rows,
-                from_batch.saturating_mul(batch_size),
-            );
+            let shuffle = Shuffle::new(cache.rows(), seed, epoch, shuffle_rows, from_batch.saturating_mul(batch_size));
             (shuffle, Dedup::new(cache.table_rows()), Vec::with_capacity(batch_size))
         });
         shuffle.next_rows(batch_size, rows);
@@ -140,11 +129,7 @@ mod tests {
         let all: Vec<Batch> = epoch(&cache, Seed(1), 0, 64, 0, 1000).collect();
         assert_eq!(all.len(), 16);
         assert_eq!(all[15].rows, 40);
-        let mut first_ids: Vec<u32> = all
-            .iter()
-            .flat_map(|batch| batch.ids.iter().step_by(3))
-            .copied()
-            .collect();
+        let mut first_ids: Vec<u32> = all.iter().flat_map(|batch| batch.ids.iter().step_by(3)).copied().collect();
         first_ids.sort_unstable();
         let mut expected: Vec<u32> = (0..1000).map(|row| cache.ids(row)[0]).collect();
         expected.sort_unstable();

@@ -45,10 +45,7 @@ impl CacheLayout {
             columns.push(Field::new("group", DataType::UInt64, false));
         }
         let names = serde_json::to_string(&self.fields).expect("names are text");
-        let metadata = [
-            ("fields".to_owned(), names),
-            ("table_rows".to_owned(), self.table_rows.to_string()),
-        ];
+        let metadata = [("fields".to_owned(), names), ("table_rows".to_owned(), self.table_rows.to_string())];
         Arc::new(Schema::new(columns).with_metadata(std::collections::HashMap::from(metadata)))
     }
 
@@ -79,18 +76,8 @@ impl CacheWriter {
         let schema = layout.schema();
         let file = File::create(path).map_err(io_error(path))?;
         let writer = FileWriter::try_new(BufWriter::new(file), &schema).map_err(arrow_error(path))?;
-        let pending = Encoded {
-            fields: layout.fields.len(),
-            ..Encoded::default()
-        };
-        Ok(Self {
-            path: path.into(),
-            layout,
-            schema,
-            writer,
-            pending,
-            rows: 0,
-        })
+        let pending = Encoded { fields: layout.fields.len(), ..Encoded::default() };
+        Ok(Self { path: path.into(), layout, schema, writer, pending, rows: 0 })
     }
 
     /// Adds those of `encoded`'s rows that `keep` names, in their order.
@@ -121,11 +108,7 @@ impl CacheWriter {
 
     fn flush(&mut self) -> Result<(), FeaturesError> {
         let fields = self.pending.fields;
-        let next = Encoded {
-            fields,
-            ids: Vec::with_capacity(BATCH_ROWS * fields),
-            ..Encoded::default()
-        };
+        let next = Encoded { fields, ids: Vec::with_capacity(BATCH_ROWS * fields), ..Encoded::default() };
         let full = std::mem::replace(&mut self.pending, next);
         self.rows += full.labels.len() as u64;
         let error = arrow_error(&self.path);
@@ -142,9 +125,7 @@ impl CacheWriter {
             self.flush()?;
         }
         let buffered = self.writer.into_inner().map_err(arrow_error(&self.path))?;
-        let file = buffered
-            .into_inner()
-            .map_err(|error| io_error(&self.path)(error.into_error()))?;
+        let file = buffered.into_inner().map_err(|error| io_error(&self.path)(error.into_error()))?;
         file.sync_all().map_err(io_error(&self.path))?;
         Ok(self.rows)
     }
@@ -207,20 +188,11 @@ impl Cache {
         for (number, batch) in batches.iter().enumerate() {
             rows += batch.num_rows();
             if batch.num_rows() != BATCH_ROWS && number + 1 < batches.len() {
-                return Err(damaged(
-                    path,
-                    format!("expected {BATCH_ROWS} rows a batch, found {}", batch.num_rows()),
-                ));
+                return Err(damaged(path, format!("expected {BATCH_ROWS} rows a batch, found {}", batch.num_rows())));
             }
             chunks.push(chunk(batch).ok_or_else(|| damaged(path, "expected the columns of a cache, found others"))?);
         }
-        Ok(Self(Arc::new(Mapped {
-            bytes,
-            rows,
-            fields,
-            table_rows,
-            chunks,
-        })))
+        Ok(Self(Arc::new(Mapped { bytes, rows, fields, table_rows, chunks })))
     }
 
     pub fn rows(&self) -> usize {
@@ -267,10 +239,7 @@ impl Cache {
     /// A hash of the group, where there are groups.
     #[inline]
     pub fn group(&self, row: usize) -> Option<u64> {
-        self.0.chunks[row / BATCH_ROWS]
-            .groups
-            .as_ref()
-            .map(|groups| groups[row % BATCH_ROWS])
+        self.0.chunks[row / BATCH_ROWS].groups.as_ref().map(|groups| groups[row % BATCH_ROWS])
     }
 
     #[inline]
@@ -308,45 +277,18 @@ impl Cache {
 
 /// The columns of one record batch; `None` where they are of other types.
 fn chunk(batch: &RecordBatch) -> Option<Chunk> {
-    let list = |name| {
-        batch
-            .column_by_name(name)?
-            .as_any()
-            .downcast_ref::<FixedSizeListArray>()
-    };
+    let list = |name| batch.column_by_name(name)?.as_any().downcast_ref::<FixedSizeListArray>();
     let values = match batch.column_by_name("values") {
-        Some(_) => Some(
-            list("values")?
-                .values()
-                .as_any()
-                .downcast_ref::<Float32Array>()?
-                .values()
-                .clone(),
-        ),
+        Some(_) => Some(list("values")?.values().as_any().downcast_ref::<Float32Array>()?.values().clone()),
         None => None,
     };
     let groups = match batch.column_by_name("group") {
         Some(column) => Some(column.as_any().downcast_ref::<UInt64Array>()?.values().clone()),
         None => None,
     };
-    let labels = batch
-        .column_by_name("label")?
-        .as_any()
-        .downcast_ref::<UInt8Array>()?
-        .values()
-        .clone();
-    let ids = list("ids")?
-        .values()
-        .as_any()
-        .downcast_ref::<UInt32Array>()?
-        .values()
-        .clone();
-    Some(Chunk {
-        ids,
-        values,
-        labels,
-        groups,
-    })
+    let labels = batch.column_by_name("label")?.as_any().downcast_ref::<UInt8Array>()?.values().clone();
+    let ids = list("ids")?.values().as_any().downcast_ref::<UInt32Array>()?.values().clone();
+    Some(Chunk { ids, values, labels, groups })
 }
 
 #[cfg(test)]

@@ -109,11 +109,7 @@ impl FromStr for MemoryLimit {
             .find_map(|(name, unit)| text.strip_suffix(name).map(|number| (number, *unit)))
             .unwrap_or((text, 1));
         let number: u64 = number.trim().parse().map_err(|_| wrong())?;
-        number
-            .checked_mul(unit)
-            .filter(|bytes| *bytes > 0)
-            .map(Self::new)
-            .ok_or_else(wrong)
+        number.checked_mul(unit).filter(|bytes| *bytes > 0).map(Self::new).ok_or_else(wrong)
     }
 }
 
@@ -122,10 +118,7 @@ impl fmt::Display for MemoryLimit {
         let Some(bytes) = self.0 else {
             return formatter.write_str("none");
         };
-        let unit = UNITS
-            .iter()
-            .filter(|(_, unit)| bytes % unit == 0)
-            .max_by_key(|(_, unit)| *unit);
+        let unit = UNITS.iter().filter(|(_, unit)| bytes % unit == 0).max_by_key(|(_, unit)| *unit);
         match unit {
             Some((name, unit)) => write!(formatter, "{}{name}", bytes / unit),
             None => write!(formatter, "{bytes}"),
@@ -192,10 +185,7 @@ mod tests {
         assert_eq!(config.max_memory.bytes(), Some(4 << 30));
         assert_eq!(config.fields["I2"].numeric, Some(Numeric::MinMax));
         assert_eq!(config.fields["C1"].min_count.unwrap().get(), 9);
-        assert_eq!(
-            toml::from_str::<FeaturesConfig>(&toml::to_string(&config).unwrap()).unwrap(),
-            config
-        );
+        assert_eq!(toml::from_str::<FeaturesConfig>(&toml::to_string(&config).unwrap()).unwrap(), config);
     }
 
     #[test]
@@ -212,9 +202,7 @@ mod tests {
             "max_size = 1",
             "fields.C1.max_size = 1",
         ] {
-            let message = toml::from_str::<FeaturesConfig>(&format!("\n{line}\n"))
-                .unwrap_err()
-                .to_string();
+            let message = toml::from_str::<FeaturesConfig>(&format!("\n{line}\n")).unwrap_err().to_string();
             assert!(message.contains("line 2"), "{line}: {message}");
         }
     }

@@ -61,9 +61,7 @@ impl Counted {
                 }
             }
             CountedValues::Buckets(map) => {
-                missing = numbers(field, block, training, |number| {
-                    count_one(map.entry(log2_bucket(number)))
-                });
+                missing = numbers(field, block, training, |number| count_one(map.entry(log2_bucket(number))));
             }
             CountedValues::Numbers(map, _) => {
                 missing = numbers(field, block, training, |number| count_one(map.entry(number + 0.0)));
@@ -115,18 +113,11 @@ pub(super) struct Counters {
 impl Counters {
     pub(super) fn start(plan: &[FieldPlan], threads: usize, limit: MemoryLimit) -> Self {
         let threads = threads.clamp(1, plan.len().max(1));
-        let mut counters = Self {
-            blocks: Vec::new(),
-            threads: Vec::new(),
-            bytes: Arc::default(),
-            limit,
-        };
+        let mut counters = Self { blocks: Vec::new(), threads: Vec::new(), bytes: Arc::default(), limit };
         for thread in 0..threads {
             // every so-manieth field, so that each thread has some of the large ones
             let fields = plan.iter().enumerate().skip(thread).step_by(threads);
-            let fields: Vec<_> = fields
-                .map(|(field, plan)| (field, Counted::new(plan.transform)))
-                .collect();
+            let fields: Vec<_> = fields.map(|(field, plan)| (field, Counted::new(plan.transform))).collect();
             let (sender, receiver) = bounded(BLOCKS_AHEAD);
             let bytes = counters.bytes.clone();
             let handle = thread::Builder::new()
@@ -147,11 +138,7 @@ impl Counters {
         let found_bytes = self.bytes.load(Ordering::Relaxed) as u64;
         if let Some(limit_bytes) = self.limit.bytes().filter(|limit| found_bytes > *limit) {
             let what = "the counts of the first pass".into();
-            return Err(FeaturesError::Memory {
-                limit_bytes,
-                found_bytes,
-                what,
-            });
+            return Err(FeaturesError::Memory { limit_bytes, found_bytes, what });
         }
         let work = Arc::new((block, training));
         for blocks in &self.blocks {

@@ -28,8 +28,7 @@ impl Encoded {
     /// Fills `groups` from the extra column `extra` of `rows`.
     pub(super) fn set_groups(&mut self, rows: &RowBlock, extra: usize) {
         self.groups.clear();
-        self.groups
-            .extend((0..rows.rows()).map(|row| stable_hash(rows.extra(row, extra))));
+        self.groups.extend((0..rows.rows()).map(|row| stable_hash(rows.extra(row, extra))));
     }
 }
 
@@ -80,9 +79,9 @@ fn encode_field(vocabulary: &FieldVocabulary, field: usize, rows: &RowBlock, out
             }
         }
         Lookup::HashedText => encode_texts(field, first, rows, out, |cell| bucket(stable_hash(cell))),
-        Lookup::HashedNumber => encode_numbers(field, first, rows, out, |number| {
-            bucket(stable_hash(&log2_bucket(number).to_le_bytes()))
-        }),
+        Lookup::HashedNumber => {
+            encode_numbers(field, first, rows, out, |number| bucket(stable_hash(&log2_bucket(number).to_le_bytes())))
+        }
     }
 }
 

@@ -26,12 +26,7 @@ pub enum FeaturesError {
     #[error("`data.{part}`: expected at least one {part} row, found none{because}")]
     NoRows { part: &'static str, because: &'static str },
     #[error("{}:{line}: expected {expected}, found `{found}`", path.display())]
-    RowNumber {
-        path: PathBuf,
-        line: usize,
-        expected: String,
-        found: String,
-    },
+    RowNumber { path: PathBuf, line: usize, expected: String, found: String },
     #[error("{}: expected row numbers below the number of training rows, {rows}, found {found}", path.display())]
     RowBeyond { path: PathBuf, rows: u64, found: u64 },
     #[error(
@@ -43,11 +38,7 @@ pub enum FeaturesError {
         shown_bytes(*limit_bytes),
         shown_bytes(*found_bytes)
     )]
-    Memory {
-        limit_bytes: u64,
-        found_bytes: u64,
-        what: String,
-    },
+    Memory { limit_bytes: u64, found_bytes: u64, what: String },
     #[error("`features`: expected fewer than 2^32 ids, found {found}")]
     TooManyIds { found: u64 },
     #[error("{}: {source}", path.display())]
@@ -61,10 +52,7 @@ pub enum FeaturesError {
 impl FeaturesError {
     /// Whether the config is wrong, and not the data.
     pub fn is_config(&self) -> bool {
-        matches!(
-            self,
-            Self::UnknownField { .. } | Self::NeedsFirstPass { .. } | Self::StdinTwice
-        )
+        matches!(self, Self::UnknownField { .. } | Self::NeedsFirstPass { .. } | Self::StdinTwice)
     }
 
     /// What to do about it, for the line that starts with `hint:`.
@@ -98,26 +86,17 @@ pub(super) fn shown_bytes(bytes: u64) -> String {
 
 /// Makes errors of a path.
 pub(super) fn io_error(path: &std::path::Path) -> impl Fn(io::Error) -> FeaturesError + '_ {
-    move |source| FeaturesError::Io {
-        path: path.into(),
-        source,
-    }
+    move |source| FeaturesError::Io { path: path.into(), source }
 }
 
 /// Makes Arrow's errors of a path.
 pub(super) fn arrow_error(path: &std::path::Path) -> impl Fn(ArrowError) -> FeaturesError + '_ {
-    move |source| FeaturesError::Arrow {
-        path: path.into(),
-        source,
-    }
+    move |source| FeaturesError::Arrow { path: path.into(), source }
 }
 
 /// What is wrong with a file that this room wrote once.
 pub(super) fn damaged(path: &std::path::Path, reason: impl Into<String>) -> FeaturesError {
-    FeaturesError::Damaged {
-        path: path.into(),
-        reason: reason.into(),
-    }
+    FeaturesError::Damaged { path: path.into(), reason: reason.into() }
 }
 
 #[cfg(test)]
@@ -126,20 +105,10 @@ mod tests {
 
     #[test]
     fn messages_name_keys_figures_and_ways_out() {
-        let error = FeaturesError::Memory {
-            limit_bytes: 1 << 30,
-            found_bytes: 3 << 29,
-            what: "the table".into(),
-        };
-        assert_eq!(
-            error.to_string(),
-            "`features.max_memory`: expected at most 1.0 GiB for the table, found 1.5 GiB"
-        );
+        let error = FeaturesError::Memory { limit_bytes: 1 << 30, found_bytes: 3 << 29, what: "the table".into() };
+        assert_eq!(error.to_string(), "`features.max_memory`: expected at most 1.0 GiB for the table, found 1.5 GiB");
         assert!(error.hint().unwrap().contains("min_count"));
-        let error = FeaturesError::NeedsFirstPass {
-            key: "features.numeric".into(),
-            numeric: Numeric::Quantile(8),
-        };
+        let error = FeaturesError::NeedsFirstPass { key: "features.numeric".into(), numeric: Numeric::Quantile(8) };
         assert!(error.to_string().contains("features.vocabulary") && error.to_string().contains("quantile:8"));
     }
 }

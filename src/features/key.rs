@@ -37,10 +37,7 @@ impl Fingerprint {
     pub(super) fn of(path: &Path) -> Result<Self, FeaturesError> {
         let mut file = File::open(path).map_err(io_error(path))?;
         let metadata = file.metadata().map_err(io_error(path))?;
-        let modified = metadata
-            .modified()
-            .ok()
-            .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         Ok(Self {
             path: path.to_string_lossy().into_owned(),
             bytes: metadata.len(),

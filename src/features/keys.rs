@@ -69,25 +69,14 @@ impl<V: Copy> TextMap<V> {
 
     /// All entries, in no order that means anything.
     pub(super) fn into_entries(self) -> impl Iterator<Item = (TextKey, V)> {
-        let hex = self
-            .hex
-            .into_iter()
-            .map(|(number, value)| (TextKey::Hex(number), value));
-        hex.chain(
-            self.text
-                .into_iter()
-                .map(|(text, value)| (TextKey::Text(text.into_boxed_slice()), value)),
-        )
+        let hex = self.hex.into_iter().map(|(number, value)| (TextKey::Hex(number), value));
+        hex.chain(self.text.into_iter().map(|(text, value)| (TextKey::Text(text.into_boxed_slice()), value)))
     }
 
     /// All entries with their texts, in no order that means anything.
     pub(super) fn entries(&self) -> impl Iterator<Item = (TextKey, V)> + '_ {
         let hex = self.hex.iter().map(|(number, value)| (TextKey::Hex(*number), *value));
-        hex.chain(
-            self.text
-                .iter()
-                .map(|(text, value)| (TextKey::Text(text.as_slice().into()), *value)),
-        )
+        hex.chain(self.text.iter().map(|(text, value)| (TextKey::Text(text.as_slice().into()), *value)))
     }
 
     /// The memory that the map takes, in bytes.
@@ -158,10 +147,7 @@ fn hex_number(cell: &[u8]) -> Option<u32> {
     let nibbles = (text & every(0x0F)) + ((text >> 6) & every(1)) * 9;
     let bytes = (nibbles | nibbles >> 4) & 0x00FF_00FF_00FF_00FF;
     let pairs = (bytes | bytes >> 8) & 0x0000_FFFF_0000_FFFF;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the upper half is what was shifted together"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half is what was shifted together")]
     Some((pairs | pairs >> 16) as u32)
 }
 
@@ -179,11 +165,7 @@ impl<V: Copy + PartialEq> NumberMap<V> {
     /// `absent` is the value of every number that isn't there.
     pub(super) fn new(absent: V) -> Self {
         let other = HashMap::with_hasher(FixedState::default());
-        Self {
-            absent,
-            small: vec![absent; Self::SMALL],
-            other,
-        }
+        Self { absent, small: vec![absent; Self::SMALL], other }
     }
 
     #[inline]
@@ -204,11 +186,7 @@ impl<V: Copy + PartialEq> NumberMap<V> {
 
     /// All numbers that are there, in no order that means anything.
     pub(super) fn entries(&self) -> impl Iterator<Item = (f64, V)> + '_ {
-        let small = self
-            .small
-            .iter()
-            .enumerate()
-            .map(|(number, value)| (number as f64, *value));
+        let small = self.small.iter().enumerate().map(|(number, value)| (number as f64, *value));
         let other = self.other.iter().map(|(bits, value)| (f64::from_bits(*bits), *value));
         small.chain(other).filter(|(_, value)| *value != self.absent)
     }
@@ -221,11 +199,7 @@ impl<V: Copy + PartialEq> NumberMap<V> {
 
 #[inline]
 fn small(number: f64) -> Option<usize> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the cast saturates, then is compared"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, then is compared")]
     let whole = number as usize;
     // by bits, so that -0 is no 0
     (whole < NumberMap::<u32>::SMALL && (whole as f64).to_bits() == number.to_bits()).then_some(whole)
@@ -238,10 +212,7 @@ pub(super) fn stable_hash(text: &[u8]) -> u64 {
     let mut words = text.chunks_exact(8);
     let mut hash = mix(text.len() as u64, 1);
     for word in words.by_ref() {
-        hash = mix(
-            hash ^ u64::from_le_bytes(word.try_into().expect("a word has 8 bytes")),
-            1,
-        );
+        hash = mix(hash ^ u64::from_le_bytes(word.try_into().expect("a word has 8 bytes")), 1);
     }
     let rest = words.remainder();
     if !rest.is_empty() {
@@ -255,10 +226,7 @@ pub(super) fn stable_hash(text: &[u8]) -> u64 {
 /// Shares out hashes equally to `buckets`.
 #[inline]
 pub(super) fn hash_bucket(hash: u64, buckets: u32) -> u32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the product's upper half is below `buckets`"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the product's upper half is below `buckets`")]
     {
         ((u128::from(hash) * u128::from(buckets)) >> 64) as u32
     }
@@ -274,17 +242,8 @@ mod tests {
     fn only_eight_lower_case_hex_digits_are_a_number() {
         assert_eq!(hex_number(b"68fd1e64"), Some(0x68fd_1e64));
         assert_eq!(hex_number(b"09af09af"), Some(0x09af_09af));
-        for text in [
-            "68FD1E64",
-            "68fd1e6",
-            "68fd1e640",
-            "",
-            "68fd1eg4",
-            "68fd1e`4",
-            "68fd1e:4",
-            "68fd1e/4",
-            "        ",
-        ] {
+        for text in ["68FD1E64", "68fd1e6", "68fd1e640", "", "68fd1eg4", "68fd1e`4", "68fd1e:4", "68fd1e/4", "        "]
+        {
             assert_eq!(hex_number(text.as_bytes()), None, "{text}");
         }
         for byte in 0..=255_u8 {
@@ -308,10 +267,7 @@ mod tests {
         for number in [1.0, 1.0, 0.5, -3.0, 1e9, 1023.0, 1024.0] {
             *numbers.entry(number) += 1;
         }
-        assert_eq!(
-            [numbers.get(1.0), numbers.get(0.5), numbers.get(-3.0), numbers.get(7.0)],
-            [2, 1, 1, 0]
-        );
+        assert_eq!([numbers.get(1.0), numbers.get(0.5), numbers.get(-3.0), numbers.get(7.0)], [2, 1, 1, 0]);
         assert_eq!(numbers.entries().map(|(_, count)| count).sum::<i32>(), 7);
         assert!(map.bytes() > 0 && numbers.bytes() > 0);
     }

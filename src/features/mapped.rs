@@ -32,19 +32,13 @@ pub(super) fn read_mapped(path: &Path) -> Result<(SchemaRef, Vec<RecordBatch>, u
 
 /// Maps a whole file, which isn't empty.
 fn map(file: &File) -> std::io::Result<Buffer> {
-    #[expect(
-        unsafe_code,
-        reason = "a cache may be larger than memory, and a copy of it would double the start's time"
-    )]
+    #[expect(unsafe_code, reason = "a cache may be larger than memory, and a copy of it would double the start's time")]
     // SAFETY: prepared files are written once, then renamed into place and never changed; a file that another program cuts
     // while it is mapped ends the process, as it would with any reader by mmap.
     let mapped = Arc::new(unsafe { Mmap::map(file)? });
     let start = NonNull::from(&mapped[..]).cast::<u8>();
     let length = mapped.len();
-    #[expect(
-        unsafe_code,
-        reason = "Arrow's buffer over the mapped bytes, so that a row is read where it lies"
-    )]
+    #[expect(unsafe_code, reason = "Arrow's buffer over the mapped bytes, so that a row is read where it lies")]
     // SAFETY: the bytes at `start` stay mapped and unchanged for as long as the buffer holds its share of `mapped`.
     let buffer = unsafe { Buffer::from_custom_allocation(start, length, mapped) };
     Ok(buffer)
@@ -59,9 +53,7 @@ fn decode(buffer: &Buffer) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> 
     let footer_start = trailer_start.checked_sub(footer_length).ok_or_else(cut)?;
     let footer = root_as_footer(&buffer[footer_start..trailer_start])
         .map_err(|error| ArrowError::IpcError(format!("expected an Arrow footer, found none ({error})")))?;
-    let schema = footer
-        .schema()
-        .ok_or_else(|| ArrowError::IpcError("expected a schema, found none".into()))?;
+    let schema = footer.schema().ok_or_else(|| ArrowError::IpcError("expected a schema, found none".into()))?;
     let schema = Arc::new(try_fb_to_schema(schema)?);
     // a copy of what isn't aligned would be right, but not what this is for
     let decoder = FileDecoder::new(schema.clone(), footer.version()).with_require_alignment(true);
@@ -78,8 +70,6 @@ fn decode(buffer: &Buffer) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> 
 fn block_range(block: &Block, footer_start: usize) -> Option<std::ops::Range<usize>> {
     let start = usize::try_from(block.offset()).ok()?;
     let metadata = usize::try_from(block.metaDataLength()).ok()?;
-    let end = start
-        .checked_add(metadata)?
-        .checked_add(usize::try_from(block.bodyLength()).ok()?)?;
+    let end = start.checked_add(metadata)?.checked_add(usize::try_from(block.bodyLength()).ok()?)?;
     (end <= footer_start).then_some(start..end)
 }

@@ -80,18 +80,10 @@ impl<'de> Deserialize<'de> for Numeric {
 pub(super) fn log2_bucket(number: f64) -> f64 {
     const TABLE: usize = 4096;
     static BUCKETS: LazyLock<Vec<f64>> = LazyLock::new(|| (0..TABLE).map(|number| bucket(number as f64)).collect());
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the cast saturates, then is compared"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, then is compared")]
     let whole = number as usize;
     #[expect(clippy::float_cmp, reason = "whether the cast lost anything")]
-    if whole < TABLE && whole as f64 == number {
-        BUCKETS[whole]
-    } else {
-        bucket(number)
-    }
+    if whole < TABLE && whole as f64 == number { BUCKETS[whole] } else { bucket(number) }
 }
 
 fn bucket(number: f64) -> f64 {
@@ -147,12 +139,7 @@ impl Moments {
 
     pub(super) fn scale(self) -> Scale {
         let deviation = (self.squares / f64::from(self.rows.max(1))).sqrt();
-        Scale {
-            offset: self.mean,
-            unit: deviation,
-            lowest: -5.0,
-            highest: 5.0,
-        }
+        Scale { offset: self.mean, unit: deviation, lowest: -5.0, highest: 5.0 }
     }
 }
 
@@ -166,11 +153,7 @@ pub(super) struct Extremes {
 
 impl Default for Extremes {
     fn default() -> Self {
-        Self {
-            rows: 0,
-            least: f64::INFINITY,
-            greatest: f64::NEG_INFINITY,
-        }
+        Self { rows: 0, least: f64::INFINITY, greatest: f64::NEG_INFINITY }
     }
 }
 
@@ -182,17 +165,8 @@ impl Extremes {
     }
 
     pub(super) fn scale(self) -> Scale {
-        let (offset, unit) = if self.rows == 0 {
-            (0.0, 0.0)
-        } else {
-            (self.least, self.greatest - self.least)
-        };
-        Scale {
-            offset,
-            unit,
-            lowest: 0.0,
-            highest: 1.0,
-        }
+        let (offset, unit) = if self.rows == 0 { (0.0, 0.0) } else { (self.least, self.greatest - self.least) };
+        Scale { offset, unit, lowest: 0.0, highest: 1.0 }
     }
 }
 
@@ -225,24 +199,14 @@ mod tests {
 
     #[test]
     fn log2_buckets_are_the_published_ones() {
-        for (number, bucket) in [
-            (0.0, 0.0),
-            (-3.0, -3.0),
-            (2.0, 2.0),
-            (3.0, 1.0),
-            (10.0, 5.0),
-            (1e6, 190.0),
-            (0.5, 0.5),
-        ] {
+        for (number, bucket) in
+            [(0.0, 0.0), (-3.0, -3.0), (2.0, 2.0), (3.0, 1.0), (10.0, 5.0), (1e6, 190.0), (0.5, 0.5)]
+        {
             assert_eq!(log2_bucket(number).to_bits(), f64::to_bits(bucket), "{number}");
         }
         assert_eq!(log2_bucket(-0.0).to_bits(), 0);
         for number in 0..10_000 {
-            assert_eq!(
-                log2_bucket(f64::from(number)).to_bits(),
-                bucket(f64::from(number)).to_bits(),
-                "{number}"
-            );
+            assert_eq!(log2_bucket(f64::from(number)).to_bits(), bucket(f64::from(number)).to_bits(), "{number}");
         }
     }
 
@@ -256,10 +220,7 @@ mod tests {
         assert!(quantile_edges(Vec::new(), 4).is_empty());
         let edges = [24.0, 49.0, 74.0];
         let bucket = |number| quantile_bucket(&edges, number);
-        assert_eq!(
-            [bucket(-1.0), bucket(24.0), bucket(24.5), bucket(74.0), bucket(75.0)],
-            [0, 0, 1, 2, 3]
-        );
+        assert_eq!([bucket(-1.0), bucket(24.0), bucket(24.5), bucket(74.0), bucket(75.0)], [0, 0, 1, 2, 3]);
     }
 
     #[test]

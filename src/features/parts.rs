@@ -34,24 +34,16 @@ impl Splitter {
     ) -> Result<Self, FeaturesError> {
         Ok(match (validation, split_by) {
             (Validation::None | Validation::Files(_), _) => Self::None,
-            (Validation::Share(share), SplitBy::Random) => Self::Random {
-                key: seed.draw("validation", &[]),
-                share: *share,
-            },
+            (Validation::Share(share), SplitBy::Random) => {
+                Self::Random { key: seed.draw("validation", &[]), share: *share }
+            }
             (Validation::Share(share), SplitBy::Order) => {
                 let rows = count()?;
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a share of a count"
-                )]
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
                 let last = (rows as f64 * share).round() as u64;
                 Self::From(rows - last.min(rows))
             }
-            (Validation::Column { equals, .. }, _) => Self::Column {
-                extra,
-                equals: equals.as_bytes().to_vec(),
-            },
+            (Validation::Column { equals, .. }, _) => Self::Column { extra, equals: equals.as_bytes().to_vec() },
             (Validation::Rows(path), _) => Self::Rows(read_row_numbers(path)?),
         })
     }
@@ -73,11 +65,7 @@ impl Splitter {
     pub(super) fn check(&self, validation: &Validation, rows: u64) -> Result<(), FeaturesError> {
         match (self, validation) {
             (Self::Rows(numbers), Validation::Rows(path)) => match numbers.last() {
-                Some(&found) if found >= rows => Err(FeaturesError::RowBeyond {
-                    path: path.clone(),
-                    rows,
-                    found,
-                }),
+                Some(&found) if found >= rows => Err(FeaturesError::RowBeyond { path: path.clone(), rows, found }),
                 _ => Ok(()),
             },
             _ => Ok(()),

@@ -37,18 +37,12 @@ impl<T: Send + 'static> Pipeline<T> {
                 }
             }));
         }
-        Self {
-            results,
-            threads: handles,
-        }
+        Self { results, threads: handles }
     }
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-    thread::Builder::new()
-        .name(name.into())
-        .spawn(work)
-        .expect("the system starts a thread")
+    thread::Builder::new().name(name.into()).spawn(work).expect("the system starts a thread")
 }
 
 /// Gives out the sources until the last one, an error, or the end of the pipeline.
@@ -126,11 +120,7 @@ mod tests {
         let mut next = 0;
         let source = move || {
             next += 1;
-            if next == 3 {
-                Err(FeaturesError::NoFields)
-            } else {
-                Ok(Some(next))
-            }
+            if next == 3 { Err(FeaturesError::NoFields) } else { Ok(Some(next)) }
         };
         let outcomes: Vec<_> = Pipeline::start(source, 2, || Ok).collect();
         assert_eq!(outcomes.len(), 3);

@@ -43,17 +43,10 @@ pub(super) fn plan(features: &FeaturesConfig, schema: &Schema) -> Result<Vec<Fie
         let names = schema.fields.iter().map(|field| &field.name);
         let nearest = names
             .max_by(|left, right| strsim::jaro_winkler(left, field).total_cmp(&strsim::jaro_winkler(right, field)));
-        return Err(FeaturesError::UnknownField {
-            field: field.clone(),
-            nearest: nearest.cloned(),
-        });
+        return Err(FeaturesError::UnknownField { field: field.clone(), nearest: nearest.cloned() });
     }
     check_passes(features, schema)?;
-    Ok(schema
-        .fields
-        .iter()
-        .map(|field| field_plan(features, &field.name, field.kind))
-        .collect())
+    Ok(schema.fields.iter().map(|field| field_plan(features, &field.name, field.kind)).collect())
 }
 
 fn field_plan(features: &FeaturesConfig, name: &str, kind: FieldKind) -> FieldPlan {
@@ -65,15 +58,8 @@ fn field_plan(features: &FeaturesConfig, name: &str, kind: FieldKind) -> FieldPl
         (FieldKind::Numeric, Numeric::Standardize) => Transform::Standardize,
         (FieldKind::Numeric, Numeric::MinMax) => Transform::MinMax,
     };
-    let min_count = own
-        .and_then(|field| field.min_count)
-        .unwrap_or(features.min_count)
-        .get();
-    FieldPlan {
-        name: name.into(),
-        transform,
-        min_count,
-    }
+    let min_count = own.and_then(|field| field.min_count).unwrap_or(features.min_count).get();
+    FieldPlan { name: name.into(), transform, min_count }
 }
 
 /// With hashing there is no first pass, so no statistics.
@@ -101,13 +87,8 @@ mod tests {
     use crate::schema::Field;
 
     fn schema(features: &FeaturesConfig) -> Schema {
-        let field = |name: &str, default| Field {
-            name: name.into(),
-            kind: field_kind(features, name, default),
-        };
-        Schema {
-            fields: vec![field("I1", FieldKind::Numeric), field("C1", FieldKind::Categorical)],
-        }
+        let field = |name: &str, default| Field { name: name.into(), kind: field_kind(features, name, default) };
+        Schema { fields: vec![field("I1", FieldKind::Numeric), field("C1", FieldKind::Categorical)] }
     }
 
     fn transforms(text: &str) -> Result<Vec<Transform>, String> {
@@ -119,14 +100,8 @@ mod tests {
     #[test]
     fn a_field_has_its_own_transform_or_the_common_one() {
         assert_eq!(transforms("").unwrap(), [Transform::Log2Bucket, Transform::Text]);
-        assert_eq!(
-            transforms("numeric = \"category\"").unwrap(),
-            [Transform::Text, Transform::Text]
-        );
-        assert_eq!(
-            transforms("fields.I1.numeric = \"category\"").unwrap(),
-            [Transform::Text, Transform::Text]
-        );
+        assert_eq!(transforms("numeric = \"category\"").unwrap(), [Transform::Text, Transform::Text]);
+        assert_eq!(transforms("fields.I1.numeric = \"category\"").unwrap(), [Transform::Text, Transform::Text]);
         let both = transforms("numeric = \"standardize\"\nfields.C1.numeric = \"quantile:4\"");
         assert_eq!(both.unwrap(), [Transform::Standardize, Transform::Quantile(4)]);
     }
@@ -144,10 +119,7 @@ mod tests {
         let message = transforms("numeric = \"min-max\"\nvocabulary = { hash = 100 }").unwrap_err();
         assert!(message.contains("`features.numeric = \"min-max\"`") && message.contains("features.vocabulary"));
         let message = transforms("fields.I1.numeric = \"quantile:8\"\nvocabulary = { hash = 100 }").unwrap_err();
-        assert!(
-            message.contains("`features.fields.I1.numeric = \"quantile:8\"`"),
-            "{message}"
-        );
+        assert!(message.contains("`features.fields.I1.numeric = \"quantile:8\"`"), "{message}");
         assert!(transforms("vocabulary = { hash = 100 }").is_ok());
     }
 }

@@ -2,24 +2,21 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    fs::{self, File},
-    io::Write,
+    fmt, fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
 };
 
-use serde::{Deserialize, Serialize};
-
 use super::{
-    cache::{Cache, CacheLayout, CacheWriter},
+    cache::{CacheLayout, CacheWriter},
     config::{FeaturesConfig, VocabularyConfig},
     count::Counters,
     error::{FeaturesError, damaged, io_error},
-    key::{Fingerprint, fingerprints, identity, key},
+    key::{fingerprints, identity, key},
     parts::Splitter,
     plan::{FieldPlan, field_kind, plan},
+    prepared::{Latest, Manifest, Prepared, changed, open, replace, write_durably},
     stream::{stream, stream_rows},
     vocabulary::Vocabulary,
 };
@@ -29,36 +26,13 @@ use crate::{
     seed::Seed,
 };
 
-/// Data that is ready for training.
-#[derive(Debug)]
-pub struct Prepared {
-    pub schema: Schema,
-    pub vocabulary: Arc<Vocabulary>,
-    pub train: Cache,
-    pub validation: Option<Cache>,
-    pub test: Option<Cache>,
-    pub summary: PrepareSummary,
-}
-
-/// How the preparation went.
-#[derive(Clone, Debug)]
-pub struct PrepareSummary {
-    pub seconds: f64,
-    /// Rows of all parts a second.
-    pub rows_per_second: f64,
-    /// Whether an earlier preparation was found.
-    pub cached: bool,
-    /// Bad rows left out.
-    pub skipped_rows: u64,
-    /// Size of the cache on the disk.
-    pub cache_bytes: u64,
-}
-
 /// What the caller may show.
 #[derive(Debug)]
 pub enum PrepareEvent {
     /// There is a cache, but it can't be used.
-    Rebuilding { reason: String },
+    Rebuilding {
+        reason: String,
+    },
     Progress {
         pass: Pass,
         rows: u64,
@@ -81,22 +55,6 @@ impl fmt::Display for Pass {
             Self::Encoding => "encoding rows",
         })
     }
-}
-
-/// Written last into a cache's folder; a folder without it is torn.
-#[derive(Serialize, Deserialize)]
-struct Manifest {
-    schema: Schema,
-    skipped_rows: u64,
-    /// The size of each file.
-    files: BTreeMap<String, u64>,
-}
-
-/// What was prepared last under one config.
-#[derive(Serialize, Deserialize)]
-struct Latest {
-    key: String,
-    files: Vec<Fingerprint>,
 }
 
 /// The inputs of all parts.
@@ -131,22 +89,12 @@ pub fn prepare(
     if reusable && folder.exists() {
         match open(&folder, start, true) {
             Ok(prepared) => return Ok(prepared),
-            Err(error) => observe(PrepareEvent::Rebuilding {
-                reason: error.to_string(),
-            }),
+            Err(error) => observe(PrepareEvent::Rebuilding { reason: error.to_string() }),
         }
     } else if let Some(reason) = changed(&latest, &files) {
         observe(PrepareEvent::Rebuilding { reason });
     }
-    let work = Work {
-        data,
-        features,
-        seed,
-        schema: &schema,
-        plan: &plan,
-        inputs: &inputs,
-        observe,
-    };
+    let work = Work { data, features, seed, schema: &schema, plan: &plan, inputs: &inputs, observe };
     let built = work.build(&folder);
     if let Some(spooled) = &inputs.spooled {
         let _ = fs::remove_file(spooled);
@@ -158,24 +106,9 @@ pub fn prepare(
     open(&folder, start, false)
 }
 
-/// Why what was prepared last under this config is stale.
-fn changed(latest: &Path, files: &[Fingerprint]) -> Option<String> {
-    let latest: Latest = serde_json::from_slice(&fs::read(latest).ok()?).ok()?;
-    let pairs = || latest.files.iter().zip(files);
-    let changed = pairs()
-        .find(|(old, new)| old != new)
-        .map(|(old, new)| old.difference(new));
-    changed.or_else(|| (latest.files.len() != files.len()).then(|| "there are other input files".to_owned()))
-}
-
 impl Inputs {
     fn find(data: &DataConfig, features: &FeaturesConfig) -> Result<Self, FeaturesError> {
-        let mut inputs = Self {
-            train: resolve(&data.train)?,
-            validation: vec![],
-            test: vec![],
-            spooled: None,
-        };
+        let mut inputs = Self { train: resolve(&data.train)?, validation: vec![], test: vec![], spooled: None };
         if let Validation::Files(files) = &data.validation {
             inputs.validation = resolve(files)?;
         }
@@ -186,12 +119,7 @@ impl Inputs {
             return Err(FeaturesError::StdinTwice);
         }
         let twice = features.vocabulary == VocabularyConfig::Exact || data.split_by == SplitBy::Order;
-        if let Some(input) = inputs
-            .train
-            .iter_mut()
-            .find(|input| matches!(input, Input::Stdin))
-            .filter(|_| twice)
-        {
+        if let Some(input) = inputs.train.iter_mut().find(|input| matches!(input, Input::Stdin)).filter(|_| twice) {
             fs::create_dir_all(&data.cache).map_err(io_error(&data.cache))?;
             let path = data.cache.join(format!("stdin-{}.rows", std::process::id()));
             spool_stdin(&path)?;
@@ -247,12 +175,7 @@ impl Work<'_> {
 
     fn wanted(&self, extra: Vec<crate::data::ColumnRef>) -> Wanted {
         let label = Some(self.data.label.clone());
-        Wanted {
-            schema: self.schema.clone(),
-            label,
-            label_required: true,
-            extra,
-        }
+        Wanted { schema: self.schema.clone(), label, label_required: true, extra }
     }
 
     fn splitter(&self) -> Result<Splitter, FeaturesError> {
@@ -278,18 +201,11 @@ impl Work<'_> {
             let rows = block.rows();
             let trains = |row: &usize| !splitter.validates(number + *row as u64, &block, *row);
             let training = (0..rows).filter(trains);
-            let training = training
-                .map(|row| u32::try_from(row).expect("a block has fewer than 2^32 rows"))
-                .collect();
+            let training = training.map(|row| u32::try_from(row).expect("a block has fewer than 2^32 rows")).collect();
             counters.push(block, training)?;
             number += rows as u64;
             let (bytes, total_bytes) = (progress.read(), progress.total);
-            (self.observe)(PrepareEvent::Progress {
-                pass: Pass::Counting,
-                rows: number,
-                bytes,
-                total_bytes,
-            });
+            (self.observe)(PrepareEvent::Progress { pass: Pass::Counting, rows: number, bytes, total_bytes });
         }
         splitter.check(&self.data.validation, number)?;
         Vocabulary::build(self.plan, counters.finish())
@@ -315,19 +231,11 @@ impl Work<'_> {
         }
         vocabulary.save(&folder.join("vocabulary.arrow"))?;
         let mut files = BTreeMap::new();
-        for name in parts
-            .into_iter()
-            .chain(["vocabulary"])
-            .map(|part| format!("{part}.arrow"))
-        {
+        for name in parts.into_iter().chain(["vocabulary"]).map(|part| format!("{part}.arrow")) {
             let path = folder.join(&name);
             files.insert(name, fs::metadata(&path).map_err(io_error(&path))?.len());
         }
-        let manifest = Manifest {
-            schema: self.schema.clone(),
-            skipped_rows,
-            files,
-        };
+        let manifest = Manifest { schema: self.schema.clone(), skipped_rows, files };
         let json = serde_json::to_vec_pretty(&manifest).expect("a manifest can be written as JSON");
         write_durably(&folder.join("manifest.json"), &json)
     }
@@ -396,12 +304,7 @@ impl Work<'_> {
             rows += block.encoded.rows() as u64;
             write(block)?;
             let (bytes, total_bytes) = (blocks.bytes_read(), blocks.bytes_total());
-            (self.observe)(PrepareEvent::Progress {
-                pass: Pass::Encoding,
-                rows,
-                bytes,
-                total_bytes,
-            });
+            (self.observe)(PrepareEvent::Progress { pass: Pass::Encoding, rows, bytes, total_bytes });
         }
         Ok(())
     }
@@ -417,76 +320,5 @@ impl Work<'_> {
 }
 
 fn check_rows(part: &'static str, rows: u64, because: &'static str) -> Result<(), FeaturesError> {
-    if rows > 0 {
-        Ok(())
-    } else {
-        Err(FeaturesError::NoRows { part, because })
-    }
-}
-
-/// Puts a complete folder into its place. Where another process was faster, its work is as good.
-fn replace(temporary: &Path, folder: &Path) -> Result<(), FeaturesError> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(io_error(folder))?;
-    }
-    match fs::rename(temporary, folder) {
-        Err(_) if folder.join("manifest.json").exists() => fs::remove_dir_all(temporary).map_err(io_error(temporary)),
-        renamed => renamed.map_err(io_error(folder)),
-    }
-}
-
-fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), FeaturesError> {
-    let mut file = File::create(path).map_err(io_error(path))?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(io_error(path))
-}
-
-/// Opens a cache's folder, after a check that every file is whole.
-fn open(folder: &Path, start: Instant, cached: bool) -> Result<Prepared, FeaturesError> {
-    let path = folder.join("manifest.json");
-    let manifest = fs::read(&path).map_err(io_error(&path))?;
-    let manifest: Manifest = serde_json::from_slice(&manifest).map_err(|error| damaged(&path, error.to_string()))?;
-    for (name, expected) in &manifest.files {
-        let path = folder.join(name);
-        let found = fs::metadata(&path).map_err(io_error(&path))?.len();
-        if found != *expected {
-            return Err(damaged(
-                &path,
-                format!("damaged: expected {expected} bytes, found {found}"),
-            ));
-        }
-    }
-    let part = |name: &str| {
-        let name = format!("{name}.arrow");
-        manifest
-            .files
-            .contains_key(&name)
-            .then(|| Cache::open(&folder.join(name)))
-            .transpose()
-    };
-    let train = part("train")?.ok_or_else(|| damaged(&path, "expected a part `train`, found none"))?;
-    let (validation, test) = (part("validation")?, part("test")?);
-    let vocabulary = Arc::new(Vocabulary::load(&folder.join("vocabulary.arrow"))?);
-    let rows: usize = [Some(&train), validation.as_ref(), test.as_ref()]
-        .into_iter()
-        .flatten()
-        .map(Cache::rows)
-        .sum();
-    let seconds = start.elapsed().as_secs_f64();
-    let summary = PrepareSummary {
-        seconds,
-        rows_per_second: rows as f64 / seconds.max(f64::MIN_POSITIVE),
-        cached,
-        skipped_rows: manifest.skipped_rows,
-        cache_bytes: manifest.files.values().sum(),
-    };
-    Ok(Prepared {
-        schema: manifest.schema,
-        vocabulary,
-        train,
-        validation,
-        test,
-        summary,
-    })
+    if rows > 0 { Ok(()) } else { Err(FeaturesError::NoRows { part, because }) }
 }

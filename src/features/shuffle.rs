@@ -32,27 +32,15 @@ impl Shuffle {
     /// # Panics
     /// For more than 2³² rows.
     pub(super) fn new(rows: usize, seed: Seed, epoch: u64, window_rows: usize, from: usize) -> Self {
-        let (block_rows, blocks_a_window) = if rows <= window_rows {
-            (rows.max(1), 1)
-        } else {
-            (BLOCK_ROWS, (window_rows / BLOCK_ROWS).max(1))
-        };
+        let (block_rows, blocks_a_window) =
+            if rows <= window_rows { (rows.max(1), 1) } else { (BLOCK_ROWS, (window_rows / BLOCK_ROWS).max(1)) };
         let blocks = u32::try_from(rows.div_ceil(block_rows)).expect("an epoch has at most 2^32 blocks");
         assert!(u32::try_from(rows).is_ok(), "an epoch has at most 2^32 rows");
         let mut blocks: Vec<u32> = (0..blocks).collect();
         permute(&mut blocks, &mut seed.stream("shuffle", &[epoch]));
         let current = Vec::new();
-        let mut shuffle = Self {
-            rows,
-            seed,
-            epoch,
-            block_rows,
-            blocks,
-            blocks_a_window,
-            window: 0,
-            current,
-            position: 0,
-        };
+        let mut shuffle =
+            Self { rows, seed, epoch, block_rows, blocks, blocks_a_window, window: 0, current, position: 0 };
         shuffle.skip(from);
         shuffle
     }
@@ -92,10 +80,7 @@ impl Shuffle {
             #[expect(clippy::cast_possible_truncation, reason = "there are at most 2^32 rows")]
             current.extend(first as u32..self.rows.min(first + block_rows) as u32);
         }
-        permute(
-            &mut current,
-            &mut self.seed.stream("shuffle-window", &[self.epoch, self.window as u64]),
-        );
+        permute(&mut current, &mut self.seed.stream("shuffle-window", &[self.epoch, self.window as u64]));
         self.current = current;
         self.position = 0;
         self.window += 1;

@@ -106,10 +106,7 @@ type Source = Box<dyn FnMut() -> Result<Option<RawBlock>, FeaturesError> + Send>
 
 fn raw_blocks(data: &DataConfig, inputs: Vec<Input>, wanted: Wanted) -> Result<(Source, Progress), FeaturesError> {
     let mut reader = Reader::open(data, inputs, wanted)?;
-    let progress = Progress {
-        read: Arc::default(),
-        total: reader.bytes_total(),
-    };
+    let progress = Progress { read: Arc::default(), total: reader.bytes_total() };
     let read = progress.read.clone();
     let source = move || {
         let block = reader.next()?;

@@ -54,23 +54,12 @@ type Draft = (Lookup, Vec<u32>);
 impl Vocabulary {
     /// From the first pass.
     pub(super) fn build(plan: &[FieldPlan], counted: Vec<Counted>) -> Result<Self, FeaturesError> {
-        let drafts: Vec<Draft> = plan
-            .par_iter()
-            .zip(counted)
-            .map(|(field, counted)| draft(field, counted))
-            .collect();
-        let mut vocabulary = Self {
-            fields: Vec::with_capacity(plan.len()),
-            counts: Vec::new(),
-        };
+        let drafts: Vec<Draft> = plan.par_iter().zip(counted).map(|(field, counted)| draft(field, counted)).collect();
+        let mut vocabulary = Self { fields: Vec::with_capacity(plan.len()), counts: Vec::new() };
         let sizes = drafts.iter().map(|(_, counts)| counts.len() as u64);
         let ranges = id_ranges(sizes)?;
         for ((field, (lookup, counts)), ids) in plan.iter().zip(drafts).zip(ranges) {
-            vocabulary.fields.push(FieldVocabulary {
-                name: field.name.clone(),
-                ids,
-                lookup,
-            });
+            vocabulary.fields.push(FieldVocabulary { name: field.name.clone(), ids, lookup });
             vocabulary.counts.extend(counts);
         }
         Ok(vocabulary)
@@ -82,21 +71,10 @@ impl Vocabulary {
         let each = (ids as u64 / plan.len() as u64).max(FEWEST);
         let ranges = id_ranges(plan.iter().map(|_| each))?;
         let field = |(field, ids): (&FieldPlan, Range<u32>)| {
-            let lookup = if field.transform == Transform::Text {
-                Lookup::HashedText
-            } else {
-                Lookup::HashedNumber
-            };
-            FieldVocabulary {
-                name: field.name.clone(),
-                ids,
-                lookup,
-            }
+            let lookup = if field.transform == Transform::Text { Lookup::HashedText } else { Lookup::HashedNumber };
+            FieldVocabulary { name: field.name.clone(), ids, lookup }
         };
-        Ok(Self {
-            fields: plan.iter().zip(ranges).map(field).collect(),
-            counts: Vec::new(),
-        })
+        Ok(Self { fields: plan.iter().zip(ranges).map(field).collect(), counts: Vec::new() })
     }
 
     pub(super) fn from_parts(fields: Vec<FieldVocabulary>, counts: Vec<u32>) -> Self {
@@ -125,9 +103,7 @@ impl Vocabulary {
 
     /// Whether a feature's vector may be multiplied by something else than 1.
     pub fn has_values(&self) -> bool {
-        self.fields
-            .iter()
-            .any(|field| matches!(field.lookup, Lookup::Scaled(_)))
+        self.fields.iter().any(|field| matches!(field.lookup, Lookup::Scaled(_)))
     }
 
     /// The training rows of each id; empty where hashing gives ids.
@@ -155,11 +131,7 @@ impl Vocabulary {
         match limit.bytes() {
             Some(limit_bytes) if found_bytes > limit_bytes => {
                 let what = format!("the vocabulary and a table of {} rows", self.table_rows());
-                Err(FeaturesError::Memory {
-                    limit_bytes,
-                    found_bytes,
-                    what,
-                })
+                Err(FeaturesError::Memory { limit_bytes, found_bytes, what })
             }
             _ => Ok(()),
         }
@@ -208,10 +180,9 @@ fn draft(plan: &FieldPlan, counted: Counted) -> Draft {
         }
         CountedValues::Numbers(map, buckets) => quantile_draft(map.entries().collect(), buckets, special),
         CountedValues::Moments(moments) => (Lookup::Scaled(moments.scale()), vec![counted.missing, 0, moments.rows]),
-        CountedValues::Extremes(extremes) => (
-            Lookup::Scaled(extremes.scale()),
-            vec![counted.missing, 0, extremes.rows],
-        ),
+        CountedValues::Extremes(extremes) => {
+            (Lookup::Scaled(extremes.scale()), vec![counted.missing, 0, extremes.rows])
+        }
     }
 }
 
@@ -243,9 +214,7 @@ fn by_falling_count<V>(
         }
     }
     kept.sort_unstable_by(|left, right| {
-        Reverse(left.1)
-            .cmp(&Reverse(right.1))
-            .then_with(|| compare(&left.0, &right.0))
+        Reverse(left.1).cmp(&Reverse(right.1)).then_with(|| compare(&left.0, &right.0))
     });
     let mut counts = Vec::with_capacity(kept.len() + 2);
     counts.extend([missing, unknown]);

@@ -45,15 +45,8 @@ struct FieldRecord {
 enum LookupRecord {
     Text,
     Log2Bucket,
-    Quantile {
-        edges: Vec<f64>,
-    },
-    Scaled {
-        offset: f64,
-        unit: f64,
-        lowest: f64,
-        highest: f64,
-    },
+    Quantile { edges: Vec<f64> },
+    Scaled { offset: f64, unit: f64, lowest: f64, highest: f64 },
     HashedText,
     HashedNumber,
 }
@@ -73,19 +66,13 @@ impl Vocabulary {
             for ((value, id), count) in values(field).into_iter().zip(field.ids.clone()).zip(counts) {
                 rows.push(&field.name, value.as_deref(), id, *count);
                 if rows.ids.len() == BATCH_ROWS {
-                    writer
-                        .write(&rows.take().map_err(arrow_error(&temporary))?)
-                        .map_err(arrow_error(&temporary))?;
+                    writer.write(&rows.take().map_err(arrow_error(&temporary))?).map_err(arrow_error(&temporary))?;
                 }
             }
         }
-        writer
-            .write(&rows.take().map_err(arrow_error(&temporary))?)
-            .map_err(arrow_error(&temporary))?;
+        writer.write(&rows.take().map_err(arrow_error(&temporary))?).map_err(arrow_error(&temporary))?;
         let buffered = writer.into_inner().map_err(arrow_error(&temporary))?;
-        let file = buffered
-            .into_inner()
-            .map_err(|error| io_error(&temporary)(error.into_error()))?;
+        let file = buffered.into_inner().map_err(|error| io_error(&temporary)(error.into_error()))?;
         file.sync_all().map_err(io_error(&temporary))?;
         fs::rename(&temporary, path).map_err(io_error(path))
     }
@@ -96,10 +83,8 @@ impl Vocabulary {
     /// When the file can't be read or isn't a vocabulary.
     pub fn load(path: &Path) -> Result<Self, FeaturesError> {
         let (schema, batches, _) = read_mapped(path)?;
-        let records = schema
-            .metadata()
-            .get(FIELDS)
-            .ok_or_else(|| damaged(path, "expected a vocabulary, found none"))?;
+        let records =
+            schema.metadata().get(FIELDS).ok_or_else(|| damaged(path, "expected a vocabulary, found none"))?;
         let records: Vec<FieldRecord> =
             serde_json::from_str(records).map_err(|error| damaged(path, error.to_string()))?;
         let mut fields: Vec<FieldVocabulary> = records.into_iter().map(empty_field).collect();
@@ -129,11 +114,9 @@ impl Vocabulary {
 
     /// The training rows of each field's ids; empty slices where hashing gives ids.
     fn field_counts(&self) -> impl Iterator<Item = &[u32]> {
-        self.field_vocabularies().iter().map(|field| {
-            self.counts()
-                .get(field.ids.start as usize..field.ids.end as usize)
-                .unwrap_or_default()
-        })
+        self.field_vocabularies()
+            .iter()
+            .map(|field| self.counts().get(field.ids.start as usize..field.ids.end as usize).unwrap_or_default())
     }
 }
 
@@ -142,25 +125,13 @@ fn record(field: &FieldVocabulary) -> FieldRecord {
         Lookup::Text(_) => LookupRecord::Text,
         Lookup::Log2Bucket(_) => LookupRecord::Log2Bucket,
         Lookup::Quantile(edges) => LookupRecord::Quantile { edges: edges.clone() },
-        Lookup::Scaled(Scale {
-            offset,
-            unit,
-            lowest,
-            highest,
-        }) => LookupRecord::Scaled {
-            offset: *offset,
-            unit: *unit,
-            lowest: *lowest,
-            highest: *highest,
-        },
+        Lookup::Scaled(Scale { offset, unit, lowest, highest }) => {
+            LookupRecord::Scaled { offset: *offset, unit: *unit, lowest: *lowest, highest: *highest }
+        }
         Lookup::HashedText => LookupRecord::HashedText,
         Lookup::HashedNumber => LookupRecord::HashedNumber,
     };
-    FieldRecord {
-        name: field.name.clone(),
-        ids: field.ids.clone(),
-        lookup,
-    }
+    FieldRecord { name: field.name.clone(), ids: field.ids.clone(), lookup }
 }
 
 fn empty_field(record: FieldRecord) -> FieldVocabulary {
@@ -169,25 +140,13 @@ fn empty_field(record: FieldRecord) -> FieldVocabulary {
         LookupRecord::Text => Lookup::Text(TextMap::with_capacity(values, 0)),
         LookupRecord::Log2Bucket => Lookup::Log2Bucket(NumberMap::new(UNKNOWN)),
         LookupRecord::Quantile { edges } => Lookup::Quantile(edges),
-        LookupRecord::Scaled {
-            offset,
-            unit,
-            lowest,
-            highest,
-        } => Lookup::Scaled(Scale {
-            offset,
-            unit,
-            lowest,
-            highest,
-        }),
+        LookupRecord::Scaled { offset, unit, lowest, highest } => {
+            Lookup::Scaled(Scale { offset, unit, lowest, highest })
+        }
         LookupRecord::HashedText => Lookup::HashedText,
         LookupRecord::HashedNumber => Lookup::HashedNumber,
     };
-    FieldVocabulary {
-        name: record.name,
-        ids: record.ids,
-        lookup,
-    }
+    FieldVocabulary { name: record.name, ids: record.ids, lookup }
 }
 
 /// The value of each of a field's ids; none for missing, out-of-vocabulary, and buckets or scales.
@@ -246,13 +205,7 @@ struct Rows {
 impl Rows {
     fn new(schema: &Arc<Schema>) -> Self {
         let (fields, values) = (StringBuilder::new(), BinaryBuilder::new());
-        Self {
-            schema: Arc::clone(schema),
-            fields,
-            values,
-            ids: Vec::new(),
-            counts: Vec::new(),
-        }
+        Self { schema: Arc::clone(schema), fields, values, ids: Vec::new(), counts: Vec::new() }
     }
 
     fn push(&mut self, field: &str, value: Option<&[u8]>, id: u32, count: u32) {

@@ -66,13 +66,10 @@ impl Attention {
         let flat = vectors.reshape([batch * fields, dim]);
         let project = |weight: &Param<Tensor<2>>| {
             let projected = flat.clone().matmul(weight.val());
-            projected
-                .reshape([batch, fields, self.heads, head_dim])
-                .swap_dims(FIELDS, HEADS)
+            projected.reshape([batch, fields, self.heads, head_dim]).swap_dims(FIELDS, HEADS)
         };
-        let scores = project(&self.query)
-            .matmul(project(&self.key).swap_dims(2, 3))
-            .div_scalar((head_dim as f64).sqrt());
+        let scores =
+            project(&self.query).matmul(project(&self.key).swap_dims(2, 3)).div_scalar((head_dim as f64).sqrt());
         let mixed = activation::softmax(scores, KEY_FIELDS).matmul(project(&self.value));
         let mixed = mixed.swap_dims(FIELDS, HEADS).reshape([batch, fields, width]);
         let residual = flat.clone().matmul(self.residual.val()).reshape([batch, fields, width]);

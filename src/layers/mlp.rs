@@ -26,11 +26,7 @@ impl Mlp {
             width = units;
         }
         let output = linear("mlp.output", width, 1, parameters);
-        Self {
-            hidden: layers,
-            output,
-            dropout: DropoutConfig::new(dropout).init(),
-        }
+        Self { hidden: layers, output, dropout: DropoutConfig::new(dropout).init() }
     }
 
     /// # Shapes

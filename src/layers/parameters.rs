@@ -53,11 +53,7 @@ impl<'a> Parameters<'a> {
     /// The identifier follows from the name, so that an optimizer's saved state finds its weight again.
     fn filled<const D: usize>(&self, name: &str, shape: [usize; D], values: Vec<f32>) -> Param<Tensor<D>> {
         let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
-        let tensor = if self.device.is_autodiff() {
-            tensor.require_grad()
-        } else {
-            tensor
-        };
+        let tensor = if self.device.is_autodiff() { tensor.require_grad() } else { tensor };
         Param::initialized(ParamId::from(name_bits(name)), tensor)
     }
 }

@@ -16,9 +16,7 @@ const QUANTILE: f64 = 1.959_963_984_540_054;
 pub fn auc(logits: &[f32], labels: &[f32]) -> Option<f64> {
     assert_eq!(logits.len(), labels.len(), "there is one label a logit");
     let finite = logits.iter().all(|logit| logit.is_finite());
-    finite
-        .then(|| Ranking::of(logits, labels))
-        .and_then(|ranking| area(ranking.ties()))
+    finite.then(|| Ranking::of(logits, labels)).and_then(|ranking| area(ranking.ties()))
 }
 
 /// The area over groups of ties, from whole numbers alone: `Σ positives · (negatives below + negatives / 2) / (P·N)`.
@@ -116,10 +114,7 @@ mod tests {
     #[test]
     fn auc_is_1_for_a_perfect_order_and_undefined_for_one_class() {
         assert_eq!(auc(&[2.0, 1.0], &[1.0, 0.0]), Some(1.0));
-        assert_eq!(
-            (auc(&[2.0], &[1.0]), auc(&[2.0], &[0.0]), auc(&[], &[])),
-            (None, None, None)
-        );
+        assert_eq!((auc(&[2.0], &[1.0]), auc(&[2.0], &[0.0]), auc(&[], &[])), (None, None, None));
         assert_eq!(auc(&[f32::NAN, 1.0], &[1.0, 0.0]), None);
     }
 

@@ -34,20 +34,12 @@ impl Calibration {
 
     /// The expected calibration error, `Σ_b n_b/n · |mean probability_b − click rate_b| = Σ_b |Σp − Σy| / n`.
     pub(super) fn error(&self, rows: u64) -> f64 {
-        let gaps = self
-            .probability
-            .iter()
-            .zip(self.clicks)
-            .map(|(sum, clicks)| (sum - clicks as f64).abs());
+        let gaps = self.probability.iter().zip(self.clicks).map(|(sum, clicks)| (sum - clicks as f64).abs());
         gaps.sum::<f64>() / rows as f64
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a probability times 15 is from 0 to 15"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a probability times 15 is from 0 to 15")]
 fn bin(probability: f64) -> usize {
     ((probability * BINS as f64) as usize).min(BINS - 1)
 }

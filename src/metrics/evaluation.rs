@@ -75,9 +75,7 @@ pub enum Reason {
 
 impl Reason {
     fn one_class(clicks: u64) -> Self {
-        Self::OneClass {
-            label: u8::from(clicks > 0),
-        }
+        Self::OneClass { label: u8::from(clicks > 0) }
     }
 }
 
@@ -97,12 +95,7 @@ impl fmt::Display for Reason {
 
 impl fmt::Display for Undefined {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "undefined: {}, because {}",
-            self.metrics.join(", "),
-            self.reason
-        )
+        write!(formatter, "undefined: {}, because {}", self.metrics.join(", "), self.reason)
     }
 }
 
@@ -113,16 +106,10 @@ impl fmt::Display for Undefined {
 pub fn evaluate(logits: &[f32], labels: &[f32], groups: Option<&[u64]>) -> Evaluation {
     let sums = Pointwise::of(logits, labels);
     let click_rate = sums.click_rate();
-    let mut metrics = Metrics {
-        click_rate,
-        ..Metrics::default()
-    };
+    let mut metrics = Metrics { click_rate, ..Metrics::default() };
     let not_finite = logits.iter().position(|logit| !logit.is_finite());
     let blocked = match not_finite {
-        Some(row) => Some(Reason::NotFinite {
-            row,
-            logit: logits[row],
-        }),
+        Some(row) => Some(Reason::NotFinite { row, logit: logits[row] }),
         None => logits.is_empty().then_some(Reason::NoRows),
     };
     if blocked.is_none() {
@@ -156,11 +143,7 @@ fn add_ranked(metrics: &mut Metrics, ranking: &Ranking) {
 fn reasons(metrics: &Metrics, sums: &Pointwise, blocked: Option<Reason>, grouped: bool) -> Vec<Undefined> {
     let one_class = (sums.clicks == 0 || sums.clicks == sums.rows).then(|| Reason::one_class(sums.clicks));
     let by_class = one_class.unwrap_or(Reason::FewRows);
-    let by_group = if grouped {
-        one_class.unwrap_or(Reason::NoMixedGroup)
-    } else {
-        Reason::NoGroups
-    };
+    let by_group = if grouped { one_class.unwrap_or(Reason::NoMixedGroup) } else { Reason::NoGroups };
     let all = [
         ("logloss", metrics.logloss.is_some(), by_class),
         ("auc", metrics.auc.is_some(), by_class),
@@ -178,19 +161,13 @@ fn reasons(metrics: &Metrics, sums: &Pointwise, blocked: Option<Reason>, grouped
     ];
     let missing = all.into_iter().filter(|&(_, defined, _)| !defined);
     if let Some(reason) = blocked {
-        return vec![Undefined {
-            metrics: missing.map(|(key, ..)| key).collect(),
-            reason,
-        }];
+        return vec![Undefined { metrics: missing.map(|(key, ..)| key).collect(), reason }];
     }
     let mut undefined: Vec<Undefined> = Vec::new();
     for (key, _, reason) in missing {
         match undefined.iter_mut().find(|other| other.reason == reason) {
             Some(other) => other.metrics.push(key),
-            None => undefined.push(Undefined {
-                metrics: vec![key],
-                reason,
-            }),
+            None => undefined.push(Undefined { metrics: vec![key], reason }),
         }
     }
     undefined
@@ -204,8 +181,7 @@ mod tests {
 
     fn missing(evaluation: &Evaluation) -> Vec<(Vec<&'static str>, String)> {
         let all = evaluation.undefined.iter();
-        all.map(|undefined| (undefined.metrics.clone(), undefined.reason.to_string()))
-            .collect()
+        all.map(|undefined| (undefined.metrics.clone(), undefined.reason.to_string())).collect()
     }
 
     #[test]
@@ -213,10 +189,7 @@ mod tests {
         let evaluation = evaluate(&[1.0, -1.0, 2.0, -0.5], &[1.0, 0.0, 0.0, 1.0], Some(&[1, 1, 2, 2]));
         assert_eq!(missing(&evaluation), []);
         let metrics = evaluation.metrics;
-        assert_eq!(
-            (metrics.auc, metrics.gauc, metrics.click_rate),
-            (Some(0.5), Some(0.5), Some(0.5))
-        );
+        assert_eq!((metrics.auc, metrics.gauc, metrics.click_rate), (Some(0.5), Some(0.5), Some(0.5)));
         assert_eq!((metrics.accuracy, metrics.f1), (Some(0.5), Some(0.5)));
         assert!(
             (metrics.logloss.unwrap() / metrics.normalized_entropy.unwrap() - std::f64::consts::LN_2).abs() < 1e-15
@@ -236,10 +209,7 @@ mod tests {
         let evaluation = evaluate(&[1.0, -1.0], &[0.0, 0.0], Some(&[1, 1]));
         let keys = vec!["auc", "pr_auc", "recall", "normalized_entropy", "gauc", "auc_interval"];
         assert_eq!(missing(&evaluation), [(keys, "every label is 0".into())]);
-        assert_eq!(
-            (evaluation.metrics.precision, evaluation.metrics.f1),
-            (Some(0.0), Some(0.0))
-        );
+        assert_eq!((evaluation.metrics.precision, evaluation.metrics.f1), (Some(0.0), Some(0.0)));
     }
 
     #[test]
@@ -254,41 +224,24 @@ mod tests {
     #[test]
     fn precision_is_undefined_where_no_probability_reaches_a_half() {
         let evaluation = evaluate(&[-1.0, -2.0, -3.0, -4.0], &[1.0, 0.0, 1.0, 0.0], Some(&[1, 1, 1, 1]));
-        assert_eq!(
-            missing(&evaluation),
-            [(vec!["precision"], "no probability reaches 0.5".into())]
-        );
+        assert_eq!(missing(&evaluation), [(vec!["precision"], "no probability reaches 0.5".into())]);
     }
 
     #[test]
     fn an_interval_needs_two_rows_of_each_class() {
         let evaluation = evaluate(&[1.0, 2.0, 3.0], &[1.0, 0.0, 0.0], Some(&[1, 2, 2]));
         let few = (vec!["auc_interval"], "one of the classes has a single row".into());
-        assert_eq!(
-            missing(&evaluation),
-            [(vec!["gauc"], "no group has rows of both classes".into()), few]
-        );
+        assert_eq!(missing(&evaluation), [(vec!["gauc"], "no group has rows of both classes".into()), few]);
     }
 
     #[test]
     fn a_logit_that_is_not_finite_leaves_the_click_rate_alone() {
         for logit in [f32::NAN, f32::INFINITY] {
             let evaluation = evaluate(&[1.0, logit], &[1.0, 0.0], Some(&[1, 1]));
-            assert_eq!(
-                evaluation.metrics,
-                Metrics {
-                    click_rate: Some(0.5),
-                    ..Metrics::default()
-                }
-            );
-            let [undefined] = &evaluation.undefined[..] else {
-                panic!("one reason explains all")
-            };
+            assert_eq!(evaluation.metrics, Metrics { click_rate: Some(0.5), ..Metrics::default() });
+            let [undefined] = &evaluation.undefined[..] else { panic!("one reason explains all") };
             assert_eq!(undefined.metrics.len(), 12);
-            assert_eq!(
-                undefined.reason.to_string(),
-                format!("the logit of row 1 (from 0) is {logit}")
-            );
+            assert_eq!(undefined.reason.to_string(), format!("the logit of row 1 (from 0) is {logit}"));
         }
     }
 
@@ -316,10 +269,7 @@ mod tests {
 
     #[test]
     fn a_reason_reads_as_a_line() {
-        let undefined = Undefined {
-            metrics: RANKED.to_vec(),
-            reason: Reason::OneClass { label: 0 },
-        };
+        let undefined = Undefined { metrics: RANKED.to_vec(), reason: Reason::OneClass { label: 0 } };
         let line = "undefined: auc, pr_auc, normalized_entropy, auc_interval, because every label is 0";
         assert_eq!(undefined.to_string(), line);
     }

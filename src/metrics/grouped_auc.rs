@@ -19,11 +19,7 @@ pub(super) fn grouped_auc(logits: &[f32], labels: &[f32], groups: &[u64]) -> Opt
     let mut rows: Vec<Row> = groups
         .iter()
         .zip(scored)
-        .map(|(&group, (&logit, &label))| Row {
-            group,
-            clicked: is_click(label),
-            key: key(logit),
-        })
+        .map(|(&group, (&logit, &label))| Row { group, clicked: is_click(label), key: key(logit) })
         .collect();
     // equal rows are alike, so an unstable sort has one outcome
     rows.par_sort_unstable();

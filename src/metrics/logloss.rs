@@ -12,20 +12,14 @@ pub fn probability(logit: f32) -> f64 {
 /// # Panics
 /// If there are not as many labels as logits.
 pub fn logloss(logits: &[f32], labels: &[f32]) -> Option<f64> {
-    Pointwise::of(logits, labels)
-        .mean_logloss()
-        .filter(|logloss| logloss.is_finite())
+    Pointwise::of(logits, labels).mean_logloss().filter(|logloss| logloss.is_finite())
 }
 
 /// One row's logloss, `max(x, 0) − x·y + ln(1 + e^−|x|)`, and its probability, from one exponential.
 pub(super) fn loss_and_probability(logit: f64, clicked: bool) -> (f64, f64) {
     let decay = (-logit.abs()).exp();
     let target = if clicked { logit } else { 0.0 };
-    let probability = if logit < 0.0 {
-        decay / (1.0 + decay)
-    } else {
-        1.0 / (1.0 + decay)
-    };
+    let probability = if logit < 0.0 { decay / (1.0 + decay) } else { 1.0 / (1.0 + decay) };
     (logit.max(0.0) - target + decay.ln_1p(), probability)
 }
 
@@ -41,10 +35,7 @@ mod tests {
     use super::*;
 
     fn close(found: f64, expected: f64) {
-        assert!(
-            (found - expected).abs() < 1e-12 * expected.abs().max(1.0),
-            "expected {expected}, found {found}"
-        );
+        assert!((found - expected).abs() < 1e-12 * expected.abs().max(1.0), "expected {expected}, found {found}");
     }
 
     #[test]

@@ -45,10 +45,7 @@ impl Pointwise {
     }
 
     fn of_block(logits: &[f32], labels: &[f32]) -> Self {
-        let mut sums = Self {
-            rows: logits.len() as u64,
-            ..Self::default()
-        };
+        let mut sums = Self { rows: logits.len() as u64, ..Self::default() };
         for (&logit, &label) in logits.iter().zip(labels) {
             let (logit, clicked) = (f64::from(logit), is_click(label));
             let (loss, probability) = loss_and_probability(logit, clicked);
@@ -81,9 +78,8 @@ mod tests {
 
     #[test]
     fn sums_have_the_same_bits_on_one_thread_and_on_three() {
-        let logits: Vec<f32> = (0..50_000_u16)
-            .map(|row| f32::from(row.wrapping_mul(7919) % 1000) / 100.0 - 7.0)
-            .collect();
+        let logits: Vec<f32> =
+            (0..50_000_u16).map(|row| f32::from(row.wrapping_mul(7919) % 1000) / 100.0 - 7.0).collect();
         let labels: Vec<f32> = logits.iter().map(|logit| f32::from(u8::from(*logit > 1.0))).collect();
         let on = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -47,9 +47,6 @@ mod tests {
 
     #[test]
     fn average_precision_of_one_class_is_undefined() {
-        assert_eq!(
-            (of(&[1.0], &[1.0]), of(&[1.0], &[0.0]), of(&[], &[])),
-            (None, None, None)
-        );
+        assert_eq!((of(&[1.0], &[1.0]), of(&[1.0], &[0.0]), of(&[], &[])), (None, None, None));
     }
 }

@@ -36,11 +36,7 @@ impl Ranking {
     pub(super) fn of(logits: &[f32], labels: &[f32]) -> Self {
         let mut ranking = Self::default();
         for (&logit, &label) in logits.iter().zip(labels) {
-            let class = if is_click(label) {
-                &mut ranking.positives
-            } else {
-                &mut ranking.negatives
-            };
+            let class = if is_click(label) { &mut ranking.positives } else { &mut ranking.negatives };
             class.push(key(logit));
         }
         ranking.positives.par_sort_unstable();
@@ -93,15 +89,7 @@ mod tests {
 
     #[test]
     fn keys_sort_as_scores_do() {
-        let scores = [
-            f32::NEG_INFINITY,
-            -2.5,
-            -f32::MIN_POSITIVE,
-            0.0,
-            f32::MIN_POSITIVE,
-            1.0,
-            f32::INFINITY,
-        ];
+        let scores = [f32::NEG_INFINITY, -2.5, -f32::MIN_POSITIVE, 0.0, f32::MIN_POSITIVE, 1.0, f32::INFINITY];
         assert!(scores.map(key).is_sorted());
         assert_eq!(key(-0.0), key(0.0));
     }
@@ -109,9 +97,7 @@ mod tests {
     #[test]
     fn ties_count_both_classes_at_and_below_each_score() {
         let ranking = Ranking::of(&[2.0, 1.0, 1.0, -3.0, 2.0, 1.0], &[1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
-        let counts = ranking
-            .ties()
-            .map(|tie| [tie.positives, tie.negatives, tie.positives_below, tie.negatives_below]);
+        let counts = ranking.ties().map(|tie| [tie.positives, tie.negatives, tie.positives_below, tie.negatives_below]);
         assert_eq!(counts.collect::<Vec<_>>(), [[0, 1, 0, 0], [1, 2, 0, 1], [2, 0, 1, 3]]);
     }
 

@@ -97,29 +97,18 @@ mod tests {
             parameters: 17,
             fields: 39,
             vocabulary: 1_000,
-            rows: RowCounts {
-                train: 80,
-                validation: 10,
-                test: 10,
-            },
+            rows: RowCounts { train: 80, validation: 10, test: 10 },
             epochs: vec![EpochRecord {
                 epoch: 1,
                 train_logloss: 0.1 + 0.2,
-                validation: Some(Metrics {
-                    logloss: Some(1.0 / 3.0),
-                    ..Metrics::default()
-                }),
+                validation: Some(Metrics { logloss: Some(1.0 / 3.0), ..Metrics::default() }),
                 seconds: 2.0,
                 rows_per_second: rows_per_second(80, 2.0),
                 data_wait_share: 0.0,
             }],
             best_epoch: Some(1),
             test: None,
-            prepare: PrepareRecord {
-                seconds: 0.0,
-                rows_per_second: rows_per_second(100, 0.0),
-                cached: true,
-            },
+            prepare: PrepareRecord { seconds: 0.0, rows_per_second: rows_per_second(100, 0.0), cached: true },
             peak_memory_bytes: Some(1 << 30),
             seconds: 3.0,
         };

@@ -28,20 +28,14 @@ pub struct DeepFmConfig {
 impl Default for DeepFmConfig {
     fn default() -> Self {
         let units = Count::new(400).expect("400 is above 0");
-        Self {
-            mlp: vec![units; 3],
-            dropout: None,
-        }
+        Self { mlp: vec![units; 3], dropout: None }
     }
 }
 
 impl DeepFmConfig {
     #[expect(clippy::unused_self, reason = "every model's config answers in the same way")]
     pub(super) fn needs(&self) -> Needs {
-        Needs {
-            vectors: true,
-            linear: true,
-        }
+        Needs { vectors: true, linear: true }
     }
 
     /// Weights as [`Mlp::init`] draws them; the bias starts from zero.
@@ -49,10 +43,7 @@ impl DeepFmConfig {
         let Shape { fields, dim } = shape;
         let hidden: Vec<usize> = self.mlp.iter().map(|units| units.get()).collect();
         let dropout = self.dropout.map_or(0.0, Share::value);
-        DeepFm {
-            bias: parameters.zeros("bias", [1]),
-            mlp: Mlp::init(fields * dim, &hidden, dropout, parameters),
-        }
+        DeepFm { bias: parameters.zeros("bias", [1]), mlp: Mlp::init(fields * dim, &hidden, dropout, parameters) }
     }
 }
 

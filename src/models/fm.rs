@@ -19,18 +19,13 @@ pub struct FmConfig {}
 impl FmConfig {
     #[expect(clippy::unused_self, reason = "every model's config answers in the same way")]
     pub(super) fn needs(&self) -> Needs {
-        Needs {
-            vectors: true,
-            linear: true,
-        }
+        Needs { vectors: true, linear: true }
     }
 
     /// The bias starts from zero.
     #[expect(clippy::unused_self, reason = "every model's config answers in the same way")]
     pub fn init(&self, _shape: Shape, parameters: &Parameters) -> Fm {
-        Fm {
-            bias: parameters.zeros("bias", [1]),
-        }
+        Fm { bias: parameters.zeros("bias", [1]) }
     }
 }
 

@@ -16,18 +16,13 @@ pub struct LrConfig {}
 impl LrConfig {
     #[expect(clippy::unused_self, reason = "every model's config answers in the same way")]
     pub(super) fn needs(&self) -> Needs {
-        Needs {
-            vectors: false,
-            linear: true,
-        }
+        Needs { vectors: false, linear: true }
     }
 
     /// The bias starts from zero.
     #[expect(clippy::unused_self, reason = "every model's config answers in the same way")]
     pub fn init(&self, _shape: Shape, parameters: &Parameters) -> Lr {
-        Lr {
-            bias: parameters.zeros("bias", [1]),
-        }
+        Lr { bias: parameters.zeros("bias", [1]) }
     }
 }
 

@@ -64,26 +64,15 @@ impl Default for SecnConfig {
 
 impl SecnConfig {
     pub(super) fn needs(&self) -> Needs {
-        Needs {
-            vectors: true,
-            linear: self.linear,
-        }
+        Needs { vectors: true, linear: self.linear }
     }
 
     /// Weights as [`StackConfig::init`], [`AttentionConfig::init`] and [`Mlp::init`] draw them; the head starts from
     /// `U(-1/√n, 1/√n)`.
     pub fn init(&self, shape: Shape, parameters: &Parameters) -> Secn {
         let Shape { fields, dim } = shape;
-        let form = Form {
-            product: self.product,
-            activation: self.activation,
-        };
-        let stack = StackConfig {
-            layers: self.layers.get(),
-            sharing: self.weights,
-            residual: self.residual,
-            form,
-        };
+        let form = Form { product: self.product, activation: self.activation };
+        let stack = StackConfig { layers: self.layers.get(), sharing: self.weights, residual: self.residual, form };
         let pooled_dim = self.attention.map_or(dim, |attention| attention.output_dim());
         let hidden: Vec<usize> = self.mlp.iter().map(|units| units.get()).collect();
         let dropout = self.dropout.map_or(0.0, Share::value);
@@ -119,19 +108,14 @@ impl Secn {
         let [batch, fields, dim] = vectors.dims();
         let pooled: Tensor<2> = match &self.attention {
             None => self.stack.forward_pooled(vectors.clone()),
-            Some(attention) => attention
-                .forward(self.stack.forward(vectors.clone()))
-                .sum_dim(FIELDS)
-                .squeeze_dim(FIELDS),
+            Some(attention) => {
+                attention.forward(self.stack.forward(vectors.clone())).sum_dim(FIELDS).squeeze_dim(FIELDS)
+            }
         };
         let mut logits: Tensor<1> = pooled.matmul(self.head.val()).squeeze_dim(1) + self.bias.val();
         if let Some(mlp) = &self.mlp {
             logits = logits + mlp.forward(vectors.reshape([batch, fields * dim]));
         }
-        if self.linear {
-            logits + embedded.linear_sum()
-        } else {
-            logits
-        }
+        if self.linear { logits + embedded.linear_sum() } else { logits }
     }
 }

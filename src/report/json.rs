@@ -38,10 +38,7 @@ pub fn write_result(path: &Path, record: &RunRecord) -> Result<(), ReportError> 
     replace(path, &beside, text.as_bytes()).map_err(|source| {
         // the first error is the one to tell; what is left beside would only be overwritten by the next run
         drop(fs::remove_file(&beside));
-        ReportError::Write {
-            path: path.to_owned(),
-            source,
-        }
+        ReportError::Write { path: path.to_owned(), source }
     })
 }
 
@@ -55,15 +52,8 @@ fn replace(path: &Path, beside: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Makes a rename outlast a power cut, where folders can be opened.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()
-    } else {
-        Ok(())
-    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 fn beside(path: &Path) -> PathBuf {
@@ -89,11 +79,7 @@ mod tests {
             epochs: Vec::new(),
             best_epoch: None,
             test: Some(Metrics::default()),
-            prepare: PrepareRecord {
-                seconds: 0.0,
-                rows_per_second: 0.0,
-                cached: false,
-            },
+            prepare: PrepareRecord { seconds: 0.0, rows_per_second: 0.0, cached: false },
             peak_memory_bytes: None,
             seconds: 0.5,
         }
@@ -102,10 +88,7 @@ mod tests {
     #[test]
     fn json_is_one_line() {
         let text = to_json(&record("runs/one\ntwo"));
-        assert!(
-            text.starts_with(r#"{"run":"runs/one\ntwo","#) && !text.contains('\n'),
-            "{text}"
-        );
+        assert!(text.starts_with(r#"{"run":"runs/one\ntwo","#) && !text.contains('\n'), "{text}");
     }
 
     #[test]
@@ -125,10 +108,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("absent").join("result.json");
         let error = write_result(&path, &record("runs/one")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("{}: expected a file that can be written", path.display())
-        );
+        assert_eq!(error.to_string(), format!("{}: expected a file that can be written", path.display()));
         assert!(std::error::Error::source(&error).is_some());
     }
 

@@ -15,10 +15,7 @@ pub fn epoch_line(epoch: &EpochRecord) -> String {
         format!(", validation logloss {logloss} AUC {auc}")
     });
     let (speed, waiting) = (speed(epoch.rows_per_second), epoch.data_wait_share * 100.0);
-    format!(
-        "{train}{validation}, {:.1} s, {speed}, {waiting:.1} % waiting for data",
-        epoch.seconds
-    )
+    format!("{train}{validation}, {:.1} s, {speed}, {waiting:.1} % waiting for data", epoch.seconds)
 }
 
 /// All metrics, one a line.
@@ -44,26 +41,15 @@ pub fn metrics_table(metrics: &Metrics) -> String {
 
 /// What a person wants to see when a run has ended.
 pub fn summary(record: &RunRecord) -> String {
-    let best = record
-        .best_epoch
-        .map(|best| format!("{best} of {}", record.epochs.len()));
+    let best = record.best_epoch.map(|best| format!("{best} of {}", record.epochs.len()));
     let test = record.test.as_ref();
     let training = record.epochs.last().map(|last| speed(last.rows_per_second));
-    let memory = record
-        .peak_memory_bytes
-        .map(|bytes| format!("{} MiB", grouped(bytes.div_ceil(1 << 20))));
+    let memory = record.peak_memory_bytes.map(|bytes| format!("{} MiB", grouped(bytes.div_ceil(1 << 20))));
     let lines = [
         ("model", Some(format!("{} on {}", record.model, record.device))),
         ("rows", Some(parts(record))),
         ("parameters", Some(grouped(record.parameters))),
-        (
-            "vocabulary",
-            Some(format!(
-                "{} ids of {} fields",
-                grouped(record.vocabulary),
-                record.fields
-            )),
-        ),
+        ("vocabulary", Some(format!("{} ids of {} fields", grouped(record.vocabulary), record.fields))),
         ("best epoch", best),
         ("test logloss", test.map(|metrics| decimals(metrics.logloss))),
         ("test AUC", test.map(with_interval)),
@@ -73,9 +59,7 @@ pub fn summary(record: &RunRecord) -> String {
         ("time", Some(format!("{:.1} s", record.seconds))),
         ("run", Some(record.run.clone())),
     ];
-    let known = lines
-        .into_iter()
-        .filter_map(|(name, value)| Some(vec![name.to_owned(), value?]));
+    let known = lines.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?]));
     text(&mut table(&[], &known.collect::<Vec<_>>()))
 }
 
@@ -83,11 +67,7 @@ pub fn summary(record: &RunRecord) -> String {
 pub fn models_table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = table(header, rows);
     for (position, column) in table.column_iter_mut().enumerate() {
-        if rows
-            .iter()
-            .filter_map(|row| row.get(position))
-            .all(|cell| is_number(cell))
-        {
+        if rows.iter().filter_map(|row| row.get(position)).all(|cell| is_number(cell)) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -117,18 +97,12 @@ fn is_number(cell: &str) -> bool {
 
 fn parts(record: &RunRecord) -> String {
     let rows = record.rows;
-    let parts = [
-        ("train", rows.train),
-        ("validation", rows.validation),
-        ("test", rows.test),
-    ];
+    let parts = [("train", rows.train), ("validation", rows.validation), ("test", rows.test)];
     parts.map(|(part, rows)| format!("{part} {}", grouped(rows))).join(", ")
 }
 
 fn with_interval(metrics: &Metrics) -> String {
-    let interval = metrics
-        .auc_interval
-        .map(|[low, high]| format!(" (95 %: {low:.5} to {high:.5})"));
+    let interval = metrics.auc_interval.map(|[low, high]| format!(" (95 %: {low:.5} to {high:.5})"));
     decimals(metrics.auc) + &interval.unwrap_or_default()
 }
 
@@ -172,11 +146,7 @@ mod tests {
         EpochRecord {
             epoch: 2,
             train_logloss: 0.443_219,
-            validation: Some(Metrics {
-                logloss: Some(0.45),
-                auc: None,
-                ..Metrics::default()
-            }),
+            validation: Some(Metrics { logloss: Some(0.45), auc: None, ..Metrics::default() }),
             seconds: 21.04,
             rows_per_second: 47_528.6,
             data_wait_share: 0.012,
@@ -191,11 +161,7 @@ mod tests {
             parameters: 15_000_123,
             fields: 39,
             vocabulary: 909_876,
-            rows: RowCounts {
-                train: 1_000_000,
-                validation: 0,
-                test: 999,
-            },
+            rows: RowCounts { train: 1_000_000, validation: 0, test: 999 },
             epochs: vec![epoch()],
             best_epoch: Some(1),
             test: Some(Metrics {
@@ -204,11 +170,7 @@ mod tests {
                 auc_interval: Some([0.79, 0.81]),
                 ..Metrics::default()
             }),
-            prepare: PrepareRecord {
-                seconds: 1.25,
-                rows_per_second: 800_000.0,
-                cached: false,
-            },
+            prepare: PrepareRecord { seconds: 1.25, rows_per_second: 800_000.0, cached: false },
             peak_memory_bytes: Some(700 << 20),
             seconds: 25.0,
         }
@@ -219,10 +181,7 @@ mod tests {
         let expected = "epoch 2: train logloss 0.44322, validation logloss 0.45000 AUC –, 21.0 s, 47,529 rows/s, \
                         1.2 % waiting for data";
         assert_eq!(epoch_line(&epoch()), expected);
-        let alone = epoch_line(&EpochRecord {
-            validation: None,
-            ..epoch()
-        });
+        let alone = epoch_line(&EpochRecord { validation: None, ..epoch() });
         assert!(alone.starts_with("epoch 2: train logloss 0.44322, 21.0 s"), "{alone}");
     }
 
@@ -246,43 +205,22 @@ run           runs/one";
 
     #[test]
     fn a_summary_leaves_out_what_the_run_has_not() {
-        let record = RunRecord {
-            test: None,
-            best_epoch: None,
-            epochs: Vec::new(),
-            peak_memory_bytes: None,
-            ..run()
-        };
+        let record = RunRecord { test: None, best_epoch: None, epochs: Vec::new(), peak_memory_bytes: None, ..run() };
         let text = summary(&record);
-        assert!(
-            !["test logloss", "best epoch", "training", "peak"]
-                .iter()
-                .any(|name| text.contains(name)),
-            "{text}"
-        );
+        assert!(!["test logloss", "best epoch", "training", "peak"].iter().any(|name| text.contains(name)), "{text}");
     }
 
     #[test]
     fn metrics_show_a_dash_for_the_undefined() {
-        let text = metrics_table(&Metrics {
-            logloss: Some(0.5),
-            ..Metrics::default()
-        });
-        assert!(
-            text.starts_with("logloss             0.50000\nAUC                       –\n"),
-            "{text}"
-        );
+        let text = metrics_table(&Metrics { logloss: Some(0.5), ..Metrics::default() });
+        assert!(text.starts_with("logloss             0.50000\nAUC                       –\n"), "{text}");
         assert_eq!(text.lines().count(), 14);
     }
 
     #[test]
     fn numbers_stand_to_the_right_and_text_to_the_left() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
-        let rows = [
-            row(["fm", "1,000", "shallow"]),
-            row(["deepfm", "–", "deep"]),
-            row(["lr", "12.5", "linear"]),
-        ];
+        let rows = [row(["fm", "1,000", "shallow"]), row(["deepfm", "–", "deep"]), row(["lr", "12.5", "linear"])];
         let expected = "\
 model    rows  kind
 fm      1,000  shallow
@@ -293,9 +231,6 @@ lr       12.5  linear";
 
     #[test]
     fn digits_are_grouped_by_threes() {
-        assert_eq!(
-            [0, 999, 1_000, 36_672_493].map(grouped),
-            ["0", "999", "1,000", "36,672,493"]
-        );
+        assert_eq!([0, 999, 1_000, 36_672_493].map(grouped), ["0", "999", "1,000", "36,672,493"]);
     }
 }

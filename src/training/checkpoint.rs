@@ -87,10 +87,7 @@ pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainingError>
 pub fn load_best(folder: &Path, model: Model, embedding: &mut Embedding) -> Result<(Model, Progress), TrainingError> {
     recover(folder)?;
     let reader = Reader::<Progress>::open(folder)?;
-    let mismatch = |reason| TrainingError::Mismatch {
-        path: folder.to_owned(),
-        reason,
-    };
+    let mismatch = |reason| TrainingError::Mismatch { path: folder.to_owned(), reason };
     let model = dense::with_weights(model, &reader.read_tensors(DENSE)?).map_err(mismatch)?;
     set_parts(embedding, &reader.read_tensors(TABLE)?, |_| 0..1).map_err(mismatch)?;
     Ok((model, reader.content))
@@ -104,10 +101,7 @@ pub fn load_last(folder: &Path, mut trainer: Trainer) -> Result<(Trainer, Progre
     let (model, progress) = load_best(folder, trainer.model().clone(), &mut trainer.embedding)?;
     trainer.set_model(model);
     let reader = Reader::<Progress>::open(folder)?;
-    let mismatch = |reason| TrainingError::Mismatch {
-        path: folder.to_owned(),
-        reason,
-    };
+    let mismatch = |reason| TrainingError::Mismatch { path: folder.to_owned(), reason };
     let moments = reader.read_tensors(MOMENTS)?;
     set_parts(&mut trainer.embedding, &moments, |table| 1..table.moments() + 1).map_err(mismatch)?;
     let moments = reader.read_tensors(OPTIMIZER)?;
@@ -117,21 +111,13 @@ pub fn load_last(folder: &Path, mut trainer: Trainer) -> Result<(Trainer, Progre
 }
 
 fn part_name(table: &str, part: usize) -> String {
-    if part == 0 {
-        table.to_owned()
-    } else {
-        format!("{table}.moment_{part}")
-    }
+    if part == 0 { table.to_owned() } else { format!("{table}.moment_{part}") }
 }
 
 fn parts(embedding: &Embedding, which: impl Fn(&Table) -> std::ops::Range<usize>) -> Vec<Weight> {
     let table_parts = |(name, table): (&'static str, &Table)| {
         let shape = vec![table.rows(), table.dim()];
-        let weight = |part| Weight {
-            name: part_name(name, part),
-            shape: shape.clone(),
-            values: table.part(part),
-        };
+        let weight = |part| Weight { name: part_name(name, part), shape: shape.clone(), values: table.part(part) };
         which(table).map(weight).collect::<Vec<_>>()
     };
     embedding.tables().flat_map(table_parts).collect()
@@ -149,10 +135,7 @@ fn set_parts(
             let weight = weights.iter().find(|weight| weight.name == name);
             let weight = weight.ok_or_else(|| format!("expected a table `{name}`, found none"))?;
             if weight.shape != shape {
-                return Err(format!(
-                    "table `{name}`: expected shape {shape:?}, found {:?}",
-                    weight.shape
-                ));
+                return Err(format!("table `{name}`: expected shape {shape:?}, found {:?}", weight.shape));
             }
             table.set_part(part, &weight.values);
         }

@@ -35,16 +35,11 @@ pub(super) struct Writer {
 }
 
 pub(super) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> TrainingError {
-    move |source| TrainingError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    move |source| TrainingError::Io { path: path.to_owned(), source }
 }
 
 fn beside(target: &Path, suffix: &str) -> PathBuf {
-    let name = target
-        .file_name()
-        .map_or_else(Default::default, |name| name.to_string_lossy().into_owned());
+    let name = target.file_name().map_or_else(Default::default, |name| name.to_string_lossy().into_owned());
     target.with_file_name(format!("{name}.{suffix}"))
 }
 
@@ -56,11 +51,7 @@ impl Writer {
             fs::remove_dir_all(&folder).map_err(io(&folder))?;
         }
         fs::create_dir_all(&folder).map_err(io(&folder))?;
-        Ok(Self {
-            folder,
-            target: target.to_owned(),
-            files: BTreeMap::new(),
-        })
+        Ok(Self { folder, target: target.to_owned(), files: BTreeMap::new() })
     }
 
     /// Adds a file.
@@ -76,10 +67,7 @@ impl Writer {
         let views = tensors.iter().map(|tensor| {
             let bytes = bytemuck::cast_slice(&tensor.values);
             let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes);
-            (
-                tensor.name.clone(),
-                view.expect("a tensor has as many values as its shape says"),
-            )
+            (tensor.name.clone(), view.expect("a tensor has as many values as its shape says"))
         });
         let bytes = safetensors::serialize(views, None).expect("names and shapes can be written");
         self.add(name, &bytes)
@@ -87,10 +75,7 @@ impl Writer {
 
     /// Puts the checkpoint in the place of an older one. A crash leaves one of both whole, see [`recover`].
     pub(super) fn finish(self, content: &impl Serialize) -> Result<(), TrainingError> {
-        let manifest = Manifest {
-            files: self.files,
-            content,
-        };
+        let manifest = Manifest { files: self.files, content };
         let json = serde_json::to_vec_pretty(&manifest).expect("a checkpoint's content can be written as JSON");
         write_durably(&self.folder.join(MANIFEST), &json)?;
         let old = beside(&self.target, "old");
@@ -102,9 +87,7 @@ impl Writer {
         }
         fs::rename(&self.folder, &self.target).map_err(io(&self.target))?;
         if let Some(parent) = self.target.parent() {
-            File::open(parent)
-                .and_then(|parent| parent.sync_all())
-                .map_err(io(parent))?;
+            File::open(parent).and_then(|parent| parent.sync_all()).map_err(io(parent))?;
         }
         if old.exists() {
             fs::remove_dir_all(&old).map_err(io(&old))?;
@@ -120,10 +103,7 @@ fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), TrainingError> {
 }
 
 fn fingerprint(bytes: &[u8]) -> Fingerprint {
-    Fingerprint {
-        bytes: bytes.len() as u64,
-        blake3: blake3::hash(bytes).to_hex().to_string(),
-    }
+    Fingerprint { bytes: bytes.len() as u64, blake3: blake3::hash(bytes).to_hex().to_string() }
 }
 
 /// Finishes or undoes a renaming that a crash cut short.
@@ -146,40 +126,24 @@ impl<T: DeserializeOwned> Reader<T> {
     pub(super) fn open(folder: &Path) -> Result<Self, TrainingError> {
         let path = folder.join(MANIFEST);
         if !path.exists() {
-            return Err(TrainingError::Missing {
-                path: folder.to_owned(),
-            });
+            return Err(TrainingError::Missing { path: folder.to_owned() });
         }
         let bytes = fs::read(&path).map_err(io(&path))?;
         let manifest: Manifest<T> = serde_json::from_slice(&bytes).map_err(|error| damaged(&path, &error))?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            files: manifest.files,
-            content: manifest.content,
-        })
+        Ok(Self { folder: folder.to_owned(), files: manifest.files, content: manifest.content })
     }
 
     /// The bytes of a file, checked against what was written.
     pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, TrainingError> {
         let path = self.folder.join(name);
-        let expected = self
-            .files
-            .get(name)
-            .ok_or_else(|| damaged(&path, &"not a part of this checkpoint"))?;
+        let expected = self.files.get(name).ok_or_else(|| damaged(&path, &"not a part of this checkpoint"))?;
         let bytes = fs::read(&path).map_err(io(&path))?;
         if bytes.len() as u64 != expected.bytes {
-            let reason = format!(
-                "damaged checkpoint: expected {} bytes, found {}",
-                expected.bytes,
-                bytes.len()
-            );
+            let reason = format!("damaged checkpoint: expected {} bytes, found {}", expected.bytes, bytes.len());
             return Err(TrainingError::Damaged { path, reason });
         }
         if fingerprint(&bytes) != *expected {
-            return Err(damaged(
-                &path,
-                &"damaged checkpoint: its bytes are not those that were written",
-            ));
+            return Err(damaged(&path, &"damaged checkpoint: its bytes are not those that were written"));
         }
         Ok(bytes)
     }
@@ -199,8 +163,5 @@ impl<T: DeserializeOwned> Reader<T> {
 }
 
 pub(super) fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> TrainingError {
-    TrainingError::Damaged {
-        path: path.to_owned(),
-        reason: reason.to_string(),
-    }
+    TrainingError::Damaged { path: path.to_owned(), reason: reason.to_string() }
 }

@@ -89,10 +89,7 @@ const fn default_patience() -> usize {
 
 impl Default for EarlyStop {
     fn default() -> Self {
-        Self {
-            metric: MetricName::Logloss,
-            patience: default_patience(),
-        }
+        Self { metric: MetricName::Logloss, patience: default_patience() }
     }
 }
 

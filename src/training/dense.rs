@@ -30,43 +30,23 @@ pub struct DenseState {
 
 impl DenseState {
     pub fn new(optimizer: DenseOptimizer) -> Self {
-        Self {
-            optimizer,
-            steps: 0,
-            moments: BTreeMap::new(),
-        }
+        Self { optimizer, steps: 0, moments: BTreeMap::new() }
     }
 
     /// One update.
     pub(super) fn step(&mut self, learning_rate: f64, model: Model, gradients: GradientsParams) -> Model {
         self.steps += 1;
-        model.map(&mut Updater {
-            state: self,
-            path: Vec::new(),
-            gradients,
-            learning_rate,
-        })
+        model.map(&mut Updater { state: self, path: Vec::new(), gradients, learning_rate })
     }
 
     /// The moments in plain memory.
     pub fn saved(&self) -> Vec<Weight> {
         let moment = |path: &str, number: usize, moment: &Tensor<1>| {
-            let values: Vec<f32> = moment
-                .to_data()
-                .try_to_vec()
-                .expect("moments are f32, as the weights are");
-            Weight {
-                name: format!("{path}#{number}"),
-                shape: vec![values.len()],
-                values,
-            }
+            let values: Vec<f32> = moment.to_data().try_to_vec().expect("moments are f32, as the weights are");
+            Weight { name: format!("{path}#{number}"), shape: vec![values.len()], values }
         };
         let of_weight = |(path, moments): (&String, &Vec<Tensor<1>>)| {
-            moments
-                .iter()
-                .enumerate()
-                .map(|(number, tensor)| moment(path, number, tensor))
-                .collect::<Vec<_>>()
+            moments.iter().enumerate().map(|(number, tensor)| moment(path, number, tensor)).collect::<Vec<_>>()
         };
         self.moments.iter().flat_map(of_weight).collect()
     }
@@ -79,10 +59,7 @@ impl DenseState {
         let mut moments: Vec<&Weight> = moments.iter().collect();
         moments.sort_by(|left, right| left.name.cmp(&right.name));
         for moment in moments {
-            let path = moment
-                .name
-                .rsplit_once('#')
-                .map_or(moment.name.as_str(), |(path, _)| path);
+            let path = moment.name.rsplit_once('#').map_or(moment.name.as_str(), |(path, _)| path);
             let tensor = Tensor::from_data(TensorData::new(moment.values.clone(), [moment.values.len()]), device);
             self.moments.entry(path.to_owned()).or_default().push(tensor);
         }
@@ -105,15 +82,11 @@ impl DenseState {
 
     /// `η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)`.
     fn adam_delta(&mut self, path: &str, gradient: &Tensor<1>, learning_rate: f64) -> Tensor<1> {
-        let moments = self
-            .moments
-            .remove(path)
-            .and_then(|moments| <[Tensor<1>; 2]>::try_from(moments).ok());
+        let moments = self.moments.remove(path).and_then(|moments| <[Tensor<1>; 2]>::try_from(moments).ok());
         let [first, second] = moments.unwrap_or_else(|| [gradient.zeros_like(), gradient.zeros_like()]);
         let first = first.mul_scalar(BETA_1) + gradient.clone().mul_scalar(1.0 - BETA_1);
         let second = second.mul_scalar(BETA_2) + gradient.clone().square().mul_scalar(1.0 - BETA_2);
-        self.moments
-            .insert(path.to_owned(), vec![first.clone(), second.clone()]);
+        self.moments.insert(path.to_owned(), vec![first.clone(), second.clone()]);
         let correction = |beta: f64| 1.0 - beta.powf(self.steps as f64);
         let rate = learning_rate / correction(BETA_1);
         let scale = 1.0 / correction(BETA_2).sqrt();
@@ -236,34 +209,20 @@ pub fn with_weights<M: Module>(model: M, weights: &[Weight]) -> Result<M, String
             let name = self.path.join(".");
             let shape = parameter.dims();
             let Some(weight) = self.weights.iter().find(|weight| weight.name == name) else {
-                self.problem
-                    .get_or_insert(format!("expected a weight `{name}`, found none"));
+                self.problem.get_or_insert(format!("expected a weight `{name}`, found none"));
                 return parameter;
             };
             if weight.shape != shape {
-                self.problem.get_or_insert(format!(
-                    "weight `{name}`: expected shape {shape:?}, found {:?}",
-                    weight.shape
-                ));
+                self.problem
+                    .get_or_insert(format!("weight `{name}`: expected shape {shape:?}, found {:?}", weight.shape));
                 return parameter;
             }
             let device = parameter.device();
             let tensor = Tensor::from_data(TensorData::new(weight.values.clone(), shape), &device);
-            Param::initialized(
-                parameter.id,
-                if device.is_autodiff() {
-                    tensor.require_grad()
-                } else {
-                    tensor
-                },
-            )
+            Param::initialized(parameter.id, if device.is_autodiff() { tensor.require_grad() } else { tensor })
         }
     }
-    let mut loader = Loader {
-        path: Vec::new(),
-        weights,
-        problem: None,
-    };
+    let mut loader = Loader { path: Vec::new(), weights, problem: None };
     let model = model.map(&mut loader);
     loader.problem.map_or(Ok(model), Err)
 }

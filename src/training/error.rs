@@ -11,13 +11,7 @@ pub enum TrainingError {
         "step {step} (epoch {epoch}): expected a finite loss, found `{loss}` with `training.learning_rate` \
          {learning_rate:e} and `embedding.learning_rate` {table_learning_rate:e}"
     )]
-    NonFiniteLoss {
-        step: u64,
-        epoch: u64,
-        loss: f64,
-        learning_rate: f64,
-        table_learning_rate: f64,
-    },
+    NonFiniteLoss { step: u64, epoch: u64, loss: f64, learning_rate: f64, table_learning_rate: f64 },
     #[error("{}: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },
     #[error("{}: the checkpoint does not fit the model: {reason}", path.display())]

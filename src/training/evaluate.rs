@@ -24,11 +24,7 @@ pub struct Scores {
 impl Scores {
     /// All metrics, over the whole set.
     pub fn evaluate(&self) -> Evaluation {
-        evaluate(
-            &self.logits,
-            &self.labels,
-            (!self.groups.is_empty()).then_some(&self.groups),
-        )
+        evaluate(&self.logits, &self.labels, (!self.groups.is_empty()).then_some(&self.groups))
     }
 }
 
@@ -48,8 +44,5 @@ pub fn score(model: &Model, embedding: &Embedding, cache: &Cache, device: &Devic
 /// The logits of one batch; neither model nor device has autodiff.
 pub fn score_batch(model: &Model, embedding: &Embedding, batch: &Batch, device: &Device) -> Vec<f32> {
     let logits = model.forward(embedding.gather(batch, device).embedded());
-    logits
-        .into_data()
-        .try_to_vec()
-        .expect("logits are f32, as the weights are")
+    logits.into_data().try_to_vec().expect("logits are f32, as the weights are")
 }

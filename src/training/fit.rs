@@ -70,13 +70,7 @@ pub fn fit(
     progress: Progress,
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<Progress, TrainingError> {
-    let mut run = Run {
-        plan,
-        trainer,
-        progress,
-        observe,
-        saved: Instant::now(),
-    };
+    let mut run = Run { plan, trainer, progress, observe, saved: Instant::now() };
     while !run.progress.stopped && run.progress.epoch < plan.config.epochs.get() as u64 {
         run.epoch()?;
     }
@@ -101,14 +95,7 @@ impl Run<'_> {
         let from_batch = usize::try_from(self.progress.batch).expect("a batch number fits the address space");
         let size = config.batch_size.get();
         let (seed, shuffle_rows) = (config.seed, self.plan.shuffle_rows);
-        let mut batches = epoch(
-            self.plan.train,
-            seed,
-            self.progress.epoch,
-            size,
-            from_batch,
-            shuffle_rows,
-        );
+        let mut batches = epoch(self.plan.train, seed, self.progress.epoch, size, from_batch, shuffle_rows);
         let mut clock = Clock::start();
         while let Some(batch) = batches.next() {
             let factor = self.rate_factor();
@@ -139,10 +126,7 @@ impl Run<'_> {
     fn rate_factor(&self) -> f64 {
         let batches = self.batches();
         let total = batches * self.plan.config.epochs.get() as u64;
-        self.plan
-            .config
-            .schedule
-            .factor(&self.progress.schedule, self.progress.step, batches, total)
+        self.plan.config.schedule.factor(&self.progress.schedule, self.progress.step, batches, total)
     }
 
     fn step_event(&self) -> StepEvent {
@@ -201,12 +185,7 @@ impl Run<'_> {
             self.save_best()?;
             return Ok(None);
         };
-        let scores = score(
-            self.trainer.model(),
-            &self.trainer.embedding,
-            validation,
-            self.trainer.device(),
-        );
+        let scores = score(self.trainer.model(), &self.trainer.embedding, validation, self.trainer.device());
         let evaluation = scores.evaluate();
         let event = self.step_event();
         let record = EvaluationRecord {
@@ -251,20 +230,12 @@ impl Run<'_> {
     fn save_best(&mut self) -> Result<(), TrainingError> {
         self.progress.has_best = true;
         self.progress.best_epoch = self.progress.epoch + 1;
-        let content = Checkpoint {
-            trainer: self.trainer,
-            progress: &self.progress,
-            resumable: false,
-        };
+        let content = Checkpoint { trainer: self.trainer, progress: &self.progress, resumable: false };
         checkpoint::save(&self.plan.checkpoints.join("best"), &content)
     }
 
     fn save_last(&mut self) -> Result<(), TrainingError> {
-        let content = Checkpoint {
-            trainer: self.trainer,
-            progress: &self.progress,
-            resumable: true,
-        };
+        let content = Checkpoint { trainer: self.trainer, progress: &self.progress, resumable: true };
         checkpoint::save(&self.plan.checkpoints.join("last"), &content)?;
         self.saved = Instant::now();
         Ok(())
@@ -279,10 +250,7 @@ struct Clock {
 
 impl Clock {
     fn start() -> Self {
-        Self {
-            start: Instant::now(),
-            waited: 0.0,
-        }
+        Self { start: Instant::now(), waited: 0.0 }
     }
 
     fn lap(&mut self, progress: &mut Progress, waited: f64) {

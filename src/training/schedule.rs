@@ -40,11 +40,7 @@ pub struct Plateau {
 impl Default for Plateau {
     fn default() -> Self {
         let factor = Positive::new(0.1).expect("0.1 is above 0");
-        Self {
-            factor,
-            patience: 0,
-            floor: NonNegative::new(1e-3).expect("1e-3 is not negative"),
-        }
+        Self { factor, patience: 0, floor: NonNegative::new(1e-3).expect("1e-3 is not negative") }
     }
 }
 
@@ -60,10 +56,7 @@ pub struct Decay {
 
 impl Default for Decay {
     fn default() -> Self {
-        Self {
-            last: Probability::new(0.0).expect("0 is a probability"),
-            warmup_steps: 0,
-        }
+        Self { last: Probability::new(0.0).expect("0 is a probability"), warmup_steps: 0 }
     }
 }
 
@@ -90,10 +83,7 @@ pub struct ScheduleState {
 
 impl Default for ScheduleState {
     fn default() -> Self {
-        Self {
-            plateau_factor: 1.0,
-            without_gain: 0,
-        }
+        Self { plateau_factor: 1.0, without_gain: 0 }
     }
 }
 
@@ -162,10 +152,7 @@ mod tests {
 
     #[test]
     fn patience_bears_evaluations_without_gain() {
-        let schedule = Schedule::Plateau(Plateau {
-            patience: 1,
-            ..Plateau::default()
-        });
+        let schedule = Schedule::Plateau(Plateau { patience: 1, ..Plateau::default() });
         let mut state = ScheduleState::default();
         assert!(!schedule.observe(&mut state, false));
         assert!(schedule.observe(&mut state, false));
@@ -173,10 +160,7 @@ mod tests {
 
     #[test]
     fn decays_start_at_one_and_end_at_their_last_factor() {
-        let decay = Decay {
-            last: Probability::new(0.2).unwrap(),
-            warmup_steps: 10,
-        };
+        let decay = Decay { last: Probability::new(0.2).unwrap(), warmup_steps: 10 };
         let state = ScheduleState::default();
         for schedule in [Schedule::Cosine(decay), Schedule::Linear(decay)] {
             assert!((schedule.factor(&state, 4, 100, 100) - 0.5).abs() < 1e-12);

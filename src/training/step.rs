@@ -34,19 +34,12 @@ pub struct StepOutcome {
 impl Trainer {
     /// `device` has autodiff, and the model's weights are on it.
     pub fn new(model: Model, embedding: Embedding, config: &TrainingConfig, device: Device) -> Self {
-        Self {
-            model: Some(model),
-            embedding,
-            dense: DenseState::new(config.optimizer),
-            device,
-        }
+        Self { model: Some(model), embedding, dense: DenseState::new(config.optimizer), device }
     }
 
     /// The model with its dense weights.
     pub fn model(&self) -> &Model {
-        self.model
-            .as_ref()
-            .expect("the model is back in place after every step")
+        self.model.as_ref().expect("the model is back in place after every step")
     }
 
     /// Puts other weights in place.
@@ -80,12 +73,7 @@ impl Trainer {
         let mut gradients = loss_tensor.backward();
         let mut table_gradients = leaves.sum_gradients(&mut gradients, batch);
         let mut dense_gradients = GradientsParams::from_grads(gradients, &model);
-        clip(
-            config.clip_norm.value(),
-            &model,
-            &mut dense_gradients,
-            &mut table_gradients,
-        );
+        clip(config.clip_norm.value(), &model, &mut dense_gradients, &mut table_gradients);
         self.model = Some(self.dense.step(learning_rate, model, dense_gradients));
         self.embedding.apply(batch, &table_gradients, rate_factor, step);
         StepOutcome { loss, learning_rate }

@@ -39,10 +39,7 @@ fn an_unknown_key_is_told_with_its_line_and_the_nearest_key() {
     let line = 1 + config.lines().position(|line| line == "layer = 2").unwrap();
     let stderr = failure(&mut experiment.train("run"), USAGE);
     let place = format!("line {line}");
-    assert_has(
-        &stderr,
-        &["config.toml", &place, "unknown field `layer`", "did you mean `layers`?"],
-    );
+    assert_has(&stderr, &["config.toml", &place, "unknown field `layer`", "did you mean `layers`?"]);
     assert!(!experiment.path("run").exists(), "a bad config leaves no run folder");
 }
 
@@ -83,10 +80,7 @@ fn missing_training_rows_are_named() {
 #[test]
 fn a_missing_run_is_named() {
     let experiment = Experiment::new(SECN);
-    assert_has(
-        &failure(&mut experiment.eval("nothing"), FAILED),
-        &["nothing", "expected a run folder"],
-    );
+    assert_has(&failure(&mut experiment.eval("nothing"), FAILED), &["nothing", "expected a run folder"]);
 }
 
 #[test]
@@ -95,15 +89,7 @@ fn a_wrong_separator_is_told_with_the_line_and_what_it_seems_to_be() {
     let (mut command, path) = experiment.train_on(&sample("train.txt.gz", 20).replace('\t', ","));
     let stderr = failure(&mut command, FAILED);
     let place = format!("{}:1", path.display());
-    assert_has(
-        &stderr,
-        &[
-            &place,
-            "expected 40 tab-separated cells",
-            "found `0,,-2,,11,",
-            "separated by `,`",
-        ],
-    );
+    assert_has(&stderr, &[&place, "expected 40 tab-separated cells", "found `0,,-2,,11,", "separated by `,`"]);
 }
 
 #[test]
@@ -111,10 +97,7 @@ fn an_empty_file_is_said_to_be_empty() {
     let experiment = Experiment::new(SECN);
     let (mut command, path) = experiment.train_on("");
     let place = path.display().to_string();
-    assert_has(
-        &failure(&mut command, FAILED),
-        &[&place, "expected rows, found an empty file"],
-    );
+    assert_has(&failure(&mut command, FAILED), &[&place, "expected rows, found an empty file"]);
 }
 
 #[test]
@@ -166,10 +149,7 @@ fn a_damaged_checkpoint_is_named() {
         assert_has(&stderr, &[&table.display().to_string(), "damaged"]);
     }
     fs::remove_file(&table).unwrap();
-    assert_has(
-        &failure(&mut experiment.eval("run"), FAILED),
-        &[&table.display().to_string()],
-    );
+    assert_has(&failure(&mut experiment.eval("run"), FAILED), &[&table.display().to_string()]);
 }
 
 #[test]
@@ -206,10 +186,7 @@ fn train_prints_the_keys_of_the_design() {
                     peak_memory_bytes seconds";
     assert_keys(&record, expected);
     assert_keys(&record["rows"], "train validation test");
-    assert_keys(
-        &record["epochs"][0],
-        "epoch train_logloss validation seconds rows_per_second data_wait_share",
-    );
+    assert_keys(&record["epochs"][0], "epoch train_logloss validation seconds rows_per_second data_wait_share");
     assert_keys(&record["prepare"], "seconds rows_per_second cached");
     assert_keys(&record["epochs"][0]["validation"], &METRICS.join(" "));
     assert_keys(&record["test"], &METRICS.join(" "));
@@ -231,10 +208,7 @@ fn eval_prints_the_keys_of_the_design_and_says_what_is_undefined() {
     assert_keys(&record["metrics"], &METRICS.join(" "));
     assert_eq!(record["rows"], TEST_ROWS);
     assert!(record["metrics"]["gauc"].is_null());
-    assert_has(
-        &String::from_utf8_lossy(&assert.get_output().stderr),
-        &["undefined: gauc"],
-    );
+    assert_has(&String::from_utf8_lossy(&assert.get_output().stderr), &["undefined: gauc"]);
     let grouped = json(experiment.eval("run").args(["--group", "C9"]));
     assert!(grouped["metrics"]["gauc"].is_f64(), "{grouped}");
 }
@@ -254,9 +228,7 @@ fn standard_input_trains_as_its_file_does() {
     let experiment = Experiment::new(FM);
     let from_file = json(&mut experiment.train("file"));
     let mut command = experiment.train("stdin");
-    command
-        .args(["--set", "data.train=[\"-\"]"])
-        .write_stdin(sample("train.txt.gz", TRAIN_ROWS));
+    command.args(["--set", "data.train=[\"-\"]"]).write_stdin(sample("train.txt.gz", TRAIN_ROWS));
     let from_stdin = json(&mut command);
     assert_eq!(from_stdin["rows"], from_file["rows"]);
     assert_eq!(from_stdin["test"], from_file["test"]);
@@ -289,11 +261,7 @@ fn probabilities(experiment: &Experiment, data: &Path) -> Vec<String> {
     let (header, rest) = text.split_once('\n').unwrap();
     assert_eq!(header.trim(), "probability");
     let lines: Vec<String> = rest.lines().map(ToOwned::to_owned).collect();
-    assert!(
-        lines
-            .iter()
-            .all(|line| (0.0..=1.0).contains(&line.parse::<f32>().unwrap()))
-    );
+    assert!(lines.iter().all(|line| (0.0..=1.0).contains(&line.parse::<f32>().unwrap())));
     lines
 }
 
@@ -305,64 +273,34 @@ fn predict_keeps_columns_in_csv_and_parquet_alike() {
     let [csv, parquet] = ["out.csv", "out.parquet"].map(|name| experiment.path(name));
     for output in [&csv, &parquet] {
         let mut command = experiment.predict("run", &data);
-        command
-            .args(["--keep", "C2", "--keep", "I5", "--output"])
-            .arg(output)
-            .assert()
-            .success()
-            .stdout("");
+        command.args(["--keep", "C2", "--keep", "I5", "--output"]).arg(output).assert().success().stdout("");
     }
     let text = fs::read_to_string(&csv).unwrap();
-    let mut lines = text
-        .lines()
-        .map(|line| line.split(',').map(ToOwned::to_owned).collect::<Vec<_>>());
+    let mut lines = text.lines().map(|line| line.split(',').map(ToOwned::to_owned).collect::<Vec<_>>());
     assert_eq!(lines.next().unwrap(), ["C2", "I5", "probability"]);
     let found: Vec<Vec<String>> = lines.collect();
     let input = sample("test.txt.gz", TEST_ROWS);
-    let kept = input
-        .lines()
-        .map(|line| line.split('\t').collect::<Vec<_>>())
-        .map(|cells| [cells[15], cells[5]]);
+    let kept = input.lines().map(|line| line.split('\t').collect::<Vec<_>>()).map(|cells| [cells[15], cells[5]]);
     assert!(kept.eq(found.iter().map(|row| [row[0].as_str(), row[1].as_str()])));
     assert_eq!(parquet_rows(&parquet), found);
-    let left_over = fs::read_dir(experiment.path("")).unwrap().any(|entry| {
-        entry
-            .unwrap()
-            .path()
-            .extension()
-            .is_some_and(|extension| extension == "new")
-    });
+    let left_over = fs::read_dir(experiment.path(""))
+        .unwrap()
+        .any(|entry| entry.unwrap().path().extension().is_some_and(|extension| extension == "new"));
     assert!(!left_over, "nothing half-written stays");
 }
 
 /// A parquet file of text columns and a last column `probability`, as text.
 fn parquet_rows(path: &Path) -> Vec<Vec<String>> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap())
-        .unwrap()
-        .build()
-        .unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap();
     let batches: Vec<RecordBatch> = reader.map(|batch| batch.unwrap()).collect();
-    let names: Vec<String> = batches[0]
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
+    let names: Vec<String> = batches[0].schema().fields().iter().map(|field| field.name().clone()).collect();
     assert_eq!(names, ["C2", "I5", "probability"]);
     let text = |column: &dyn Array, row: usize| match column.as_any().downcast_ref::<StringArray>() {
         Some(texts) => texts.value(row).to_owned(),
-        None => column
-            .as_any()
-            .downcast_ref::<Float32Array>()
-            .unwrap()
-            .value(row)
-            .to_string(),
+        None => column.as_any().downcast_ref::<Float32Array>().unwrap().value(row).to_string(),
     };
     let row = |batch: &RecordBatch, row| batch.columns().iter().map(|column| text(column, row)).collect();
-    batches
-        .iter()
-        .flat_map(|batch| (0..batch.num_rows()).map(move |index| row(batch, index)))
-        .collect()
+    batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |index| row(batch, index))).collect()
 }
 
 #[test]
@@ -374,12 +312,7 @@ fn a_failed_prediction_leaves_no_output() {
     let stderr = failure(experiment.predict("run", &data).arg("--output").arg(&output), FAILED);
     assert_has(&stderr, &["bad.txt:150, field `I3`"]);
     assert!(!output.exists() && !output.with_extension("new").exists());
-    let stderr = failure(
-        experiment
-            .predict("run", &experiment.path("test.txt"))
-            .args(["--keep", "C27"]),
-        FAILED,
-    );
+    let stderr = failure(experiment.predict("run", &experiment.path("test.txt")).args(["--keep", "C27"]), FAILED);
     assert_has(&stderr, &["C27"]);
 }
 
@@ -393,12 +326,7 @@ fn a_closed_pipe_is_no_failure() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_secn"));
-        let child = command
-            .args(arguments)
-            .stdout(writer)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let child = command.args(arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {stderr}");
@@ -424,10 +352,7 @@ fn prepare_fills_the_cache_that_training_reads() {
     assert_eq!(first["prepare"]["cached"], false);
     let record = json(&mut experiment.train("run"));
     assert_eq!(record["prepare"]["cached"], true);
-    assert_eq!(
-        (&record["rows"], &record["vocabulary"]),
-        (&first["rows"], &first["vocabulary"])
-    );
+    assert_eq!((&record["rows"], &record["vocabulary"]), (&first["rows"], &first["vocabulary"]));
 }
 
 #[test]

@@ -9,8 +9,9 @@ use secn::{
     models::{MODELS, Model, ModelConfig, Parameters, Shape},
     ranges::NonNegative,
     seed::{Seed, mix},
-    training::{Trainer, TrainingConfig, Weight, weights, with_weights},
+    training::{Trainer, TrainingConfig, weights, with_weights},
 };
+use serde_json::json;
 
 use crate::support::{batch, pass};
 
@@ -18,9 +19,7 @@ const FIELDS: usize = 4;
 const ROWS_A_FIELD: u32 = 24;
 
 fn fields() -> Vec<Range<u32>> {
-    (0..4)
-        .map(|field| field * ROWS_A_FIELD..(field + 1) * ROWS_A_FIELD)
-        .collect()
+    (0..4).map(|field| field * ROWS_A_FIELD..(field + 1) * ROWS_A_FIELD).collect()
 }
 
 /// Rows of pseudo-random ids and labels.
@@ -29,21 +28,15 @@ fn rows(count: u64) -> Batch {
         let draw = mix(7, row * 4 + field) % u64::from(ROWS_A_FIELD);
         u32::try_from(field).unwrap() * ROWS_A_FIELD + u32::try_from(draw).unwrap()
     };
-    let ids: Vec<Vec<u32>> = (0..count)
-        .map(|row| (0..4).map(|field| id(row, field)).collect())
-        .collect();
-    let labels = (0..count)
-        .map(|row| if mix(9, row) % 3 == 0 { 1.0 } else { 0.0 })
-        .collect();
+    let ids: Vec<Vec<u32>> = (0..count).map(|row| (0..4).map(|field| id(row, field)).collect()).collect();
+    let labels = (0..count).map(|row| if mix(9, row) % 3 == 0 { 1.0 } else { 0.0 }).collect();
     batch(&ids, None, labels)
 }
 
 /// Every model in its default form, and SECN in others.
 fn configs() -> Vec<ModelConfig> {
-    let mut configs: Vec<ModelConfig> = MODELS
-        .iter()
-        .map(|model| ModelConfig::by_name(model.name).expect("the registry knows its names"))
-        .collect();
+    let mut configs: Vec<ModelConfig> =
+        MODELS.iter().map(|model| ModelConfig::by_name(model.name).expect("the registry knows its names")).collect();
     for secn in [
         r#"{"secn": {"product": "gate", "activation": "gate-relu", "residual": "identity", "mlp": [8]}}"#,
         r#"{"secn": {"weights": "per-dimension", "attention": {"heads": 2, "dim": 3}}}"#,
@@ -55,19 +48,10 @@ fn configs() -> Vec<ModelConfig> {
 }
 
 fn build(config: &ModelConfig, device: &Device) -> (Model, Embedding) {
-    let embedding_config = EmbeddingConfig {
-        init_std: NonNegative::new(0.3).unwrap(),
-        ..EmbeddingConfig::default()
-    };
-    let shape = Shape {
-        fields: FIELDS,
-        dim: embedding_config.dim.get(),
-    };
+    let embedding_config = EmbeddingConfig { init_std: NonNegative::new(0.3).unwrap(), ..EmbeddingConfig::default() };
+    let shape = Shape { fields: FIELDS, dim: embedding_config.dim.get() };
     let model = config.init(shape, &Parameters::new(Seed(3), device));
-    (
-        model,
-        Embedding::new(&embedding_config, config.needs(), &fields(), Seed(3)),
-    )
+    (model, Embedding::new(&embedding_config, config.needs(), &fields(), Seed(3)))
 }
 
 #[test]
@@ -83,39 +67,55 @@ fn logits_are_one_a_row_and_finite() {
     }
 }
 
-/// Relative error 1e-2: f32 losses of about 0.7 are exact to 6e-8, and a central difference of step 4e-3 divides that
-/// by 8e-3; a gradient is compared from 1e-3 on, and what lies below by its distance. A kink of a ReLU within the step
-/// makes single differences wrong, so one in twenty may be off.
+/// `configs()` with small MLPs: the fewer units, the fewer kinks of a ReLU lie within a difference's step.
+fn small_configs() -> Vec<ModelConfig> {
+    let small = |config: ModelConfig| {
+        let mut json = serde_json::to_value(&config).expect("a config can be written as JSON");
+        if let Some(mlp) = json[config.name()].get_mut("mlp").filter(|mlp| **mlp != json!([])) {
+            *mlp = json!([8, 6]);
+        }
+        serde_json::from_value(json).expect("a smaller MLP is a config too")
+    };
+    configs().into_iter().map(small).collect()
+}
+
+/// Relative error 1e-2: f32 losses of about 0.7 are exact to 6e-8, and a central difference of step 2e-3 divides that
+/// by 4e-3, so a gradient is compared from 1e-2 on and what lies below by its distance. Where a ReLU's kink lies within
+/// the step the loss has no derivative to compare with: half the step then gives another difference, and the position is
+/// left out. Nearly all positions must be left in.
 #[test]
 fn gradients_are_central_differences() {
-    const STEP: f32 = 4e-3;
+    const STEP: f32 = 2e-3;
     let device = Device::flex().autodiff();
     let batch = rows(17);
-    for config in configs() {
+    for config in small_configs() {
         let (model, embedding) = build(&config, &device);
         let gradients = pass(&model, &embedding, &batch, &device).dense;
         let start = weights(&model);
-        let loss = |weights: &[Weight]| {
-            let model = with_weights(model.clone(), weights).unwrap();
-            pass(&model, &embedding, &batch, &device).loss
-        };
-        let (mut checked, mut wrong) = (0, Vec::new());
+        let (mut positions, mut kinks) = (0, 0);
         for (number, (name, gradient)) in gradients.iter().enumerate() {
             for position in (0..gradient.len()).step_by(gradient.len().div_ceil(12)) {
                 let moved = |by: f32| {
                     let mut moved = start.clone();
                     moved[number].values[position] += by;
-                    loss(&moved)
+                    let model = with_weights(model.clone(), &moved).unwrap();
+                    pass(&model, &embedding, &batch, &device).loss
                 };
-                let difference = (moved(STEP) - moved(-STEP)) / f64::from(2.0 * STEP);
-                let found = f64::from(gradient[position]);
-                checked += 1;
-                if (found - difference).abs() > 1e-2 * found.abs().max(1e-2) {
-                    wrong.push(format!("{name}[{position}]: gradient {found}, difference {difference}"));
+                let difference = |step: f32| (moved(step) - moved(-step)) / f64::from(2.0 * step);
+                let near = |left: f64, right: f64| (left - right).abs() <= 1e-2 * right.abs().max(1e-2);
+                let (found, expected) = (f64::from(gradient[position]), difference(STEP));
+                positions += 1;
+                if near(found, expected) {
+                    continue;
                 }
+                assert!(
+                    !near(difference(STEP / 2.0), expected),
+                    "{config:?}: {name}[{position}]: gradient {found}, difference {expected}"
+                );
+                kinks += 1;
             }
         }
-        assert!(wrong.len() * 20 <= checked, "{config:?}: {wrong:#?} of {checked}");
+        assert!(kinks * 20 <= positions, "{config:?}: {kinks} of {positions} positions have no derivative");
     }
 }
 
@@ -151,22 +151,9 @@ fn a_checkpoint_restores_equal_logits() {
         let expected = pass(trainer.model(), &trainer.embedding, &batch, &device).logits;
         let path = folder.path().join("best");
         let progress = Progress::default();
-        save(
-            &path,
-            &Checkpoint {
-                trainer: &trainer,
-                progress: &progress,
-                resumable: false,
-            },
-        )
-        .unwrap();
+        save(&path, &Checkpoint { trainer: &trainer, progress: &progress, resumable: false }).unwrap();
         let (model, mut embedding) = build(&config, &device);
         let (model, _) = load_best(&path, model, &mut embedding).unwrap();
-        assert_eq!(
-            pass(&model, &embedding, &batch, &device).logits,
-            expected,
-            "{}",
-            config.name()
-        );
+        assert_eq!(pass(&model, &embedding, &batch, &device).logits, expected, "{}", config.name());
     }
 }

@@ -32,30 +32,15 @@ fn assert_trains_as_the_cpu(device: &str) {
     let Some(found) = train_logloss(&experiment, device) else {
         return;
     };
-    assert!(
-        (expected - found).abs() <= TOLERANCE,
-        "expected {expected} as on the cpu, found {found}"
-    );
+    assert!((expected - found).abs() <= TOLERANCE, "expected {expected} as on the cpu, found {found}");
 }
 
 /// The training logloss of one epoch; none, and a line on stderr, where the device can't be opened.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn train_logloss(experiment: &Experiment, device: &str) -> Option<f64> {
     let mut command = experiment.train(device);
-    command.args([
-        "--device",
-        device,
-        "--set",
-        "data.validation=none",
-        "--set",
-        "data.test=[]",
-    ]);
-    command.args([
-        "--set",
-        "embedding.dim=4",
-        "--set",
-        &format!("training.batch_size={BATCH_SIZE}"),
-    ]);
+    command.args(["--device", device, "--set", "data.validation=none", "--set", "data.test=[]"]);
+    command.args(["--set", "embedding.dim=4", "--set", &format!("training.batch_size={BATCH_SIZE}")]);
     let output = command.output().expect("secn can be started");
     let stderr = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(1) && stderr.contains("can't be opened") {

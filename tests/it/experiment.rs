@@ -26,9 +26,7 @@ pub(crate) struct Experiment {
 impl Experiment {
     /// `model` is the config's `[model.…]` table.
     pub(crate) fn new(model: &str) -> Self {
-        let experiment = Self {
-            folder: tempfile::tempdir().expect("a temporary folder can be made"),
-        };
+        let experiment = Self { folder: tempfile::tempdir().expect("a temporary folder can be made") };
         experiment.write("train.txt", &sample("train.txt.gz", TRAIN_ROWS));
         experiment.write("test.txt", &sample("test.txt.gz", TEST_ROWS));
         let [train, test, cache] = ["train.txt", "test.txt", "cache"].map(|name| experiment.path(name));
@@ -53,11 +51,7 @@ impl Experiment {
     /// `secn train` into the run folder `run`.
     pub(crate) fn train(&self, run: &str) -> Command {
         let mut command = secn(&["train", "--json"]);
-        command
-            .arg("--config")
-            .arg(self.path("config.toml"))
-            .arg("--run")
-            .arg(self.path(run));
+        command.arg("--config").arg(self.path("config.toml")).arg("--run").arg(self.path(run));
         command
     }
 
@@ -93,9 +87,7 @@ pub(crate) fn secn(arguments: &[&str]) -> Command {
 
 /// The first `rows` lines of a file of `data/criteo-sample`.
 pub(crate) fn sample(file: &str, rows: usize) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("data/criteo-sample")
-        .join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/criteo-sample").join(file);
     let file = fs::File::open(path).expect("the sample is part of the repository");
     let lines = BufReader::new(GzDecoder::new(file)).lines().take(rows);
     lines.map(|line| line.expect("the sample is text") + "\n").collect()

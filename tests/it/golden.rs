@@ -63,10 +63,7 @@ fn assert_close(case: &str, what: &str, found: &[f32], expected: &Value, toleran
     assert_eq!(found.len(), expected.len(), "{case}: {what}");
     for (position, (found, expected)) in found.iter().zip(&expected).enumerate() {
         let distance = (f64::from(*found) - expected).abs() / expected.abs().max(1.0);
-        assert!(
-            distance < tolerance,
-            "{case}: {what}[{position}]: expected {expected}, found {found}"
-        );
+        assert!(distance < tolerance, "{case}: {what}[{position}]: expected {expected}, found {found}");
     }
 }
 
@@ -102,23 +99,15 @@ impl Case {
     fn model(&self, device: &Device) -> (ModelConfig, Model) {
         let config = json!({ self.model_name(): self.file["config"] });
         let config: ModelConfig = serde_json::from_value(config).unwrap();
-        let shape = Shape {
-            fields: self.size("fields"),
-            dim: self.size("dim"),
-        };
+        let shape = Shape { fields: self.size("fields"), dim: self.size("dim") };
         let model = config.init(shape, &Parameters::new(Seed(1), device));
         let given = self.file["weights"].as_object().unwrap();
         let given: Vec<Weight> = weights(&model)
             .into_iter()
             .map(|weight| {
-                let found = given
-                    .iter()
-                    .find(|(name, _)| path(self.model_name(), name) == weight.name);
+                let found = given.iter().find(|(name, _)| path(self.model_name(), name) == weight.name);
                 let (_, found) = found.unwrap_or_else(|| panic!("{}: no weight `{}`", self.name, weight.name));
-                Weight {
-                    values: flat_f32(&found["data"]),
-                    ..weight
-                }
+                Weight { values: flat_f32(&found["data"]), ..weight }
             })
             .collect();
         (config, with_weights(model, &given).unwrap())
@@ -168,11 +157,7 @@ fn logits_loss_and_gradients_are_pytorchs() {
             let name = &format!("{} on {device:?}", case.name);
             assert_close(name, "logits", &pass.logits, &case.file["logits"], FORWARD);
             let loss = case.file["loss"].as_f64().unwrap();
-            assert!(
-                (pass.loss - loss).abs() < FORWARD,
-                "{name}: loss: expected {loss}, found {}",
-                pass.loss
-            );
+            assert!((pass.loss - loss).abs() < FORWARD, "{name}: loss: expected {loss}, found {}", pass.loss);
             let gradients = &case.file["gradients"];
             for (key, expected) in gradients.as_object().unwrap() {
                 let found = match (key.as_str(), &pass.table.vectors, &pass.table.linear) {
@@ -182,10 +167,7 @@ fn logits_loss_and_gradients_are_pytorchs() {
                     (key, _, _) => {
                         let path = path(case.model_name(), key);
                         let found = pass.dense.iter().find(|(name, _)| *name == path);
-                        found
-                            .unwrap_or_else(|| panic!("{name}: no gradient of `{path}`"))
-                            .1
-                            .clone()
+                        found.unwrap_or_else(|| panic!("{name}: no gradient of `{path}`")).1.clone()
                     }
                 };
                 assert_close(name, &format!("gradient of {key}"), &found, expected, FORWARD);
@@ -222,12 +204,7 @@ fn ten_steps_are_pytorchs() {
                 let batch = &batches[step % batches.len()];
                 let outcome = trainer.step(&training, batch, step as u64 + 1, 1.0);
                 let distance = (outcome.loss - expected).abs();
-                assert!(
-                    distance < FINAL,
-                    "{name}: step {}: expected {expected}, found {}",
-                    step + 1,
-                    outcome.loss
-                );
+                assert!(distance < FINAL, "{name}: step {}: expected {expected}, found {}", step + 1, outcome.loss);
             }
             for (table_name, table) in trainer.embedding.tables() {
                 let expected = &steps[format!("final_{table_name}")];
@@ -235,10 +212,7 @@ fn ten_steps_are_pytorchs() {
             }
             for (weight, expected) in steps["final_weights"].as_object().unwrap() {
                 let path = path(case.model_name(), weight);
-                let found = weights(trainer.model())
-                    .into_iter()
-                    .find(|found| found.name == path)
-                    .unwrap();
+                let found = weights(trainer.model()).into_iter().find(|found| found.name == path).unwrap();
                 assert_close(name, weight, &found.values, expected, FINAL);
             }
         }
@@ -247,18 +221,7 @@ fn ten_steps_are_pytorchs() {
 
 /// The CPU with its fused kernels, and burn-ndarray, which composes burn's operations, where it is built in.
 fn devices() -> Vec<Device> {
-    let names = if cfg!(feature = "ndarray") {
-        vec!["cpu", "ndarray"]
-    } else {
-        vec!["cpu"]
-    };
-    let open = |name: &str| {
-        name.parse::<secn::device::DeviceName>()
-            .unwrap()
-            .open()
-            .unwrap()
-            .1
-            .autodiff()
-    };
+    let names = if cfg!(feature = "ndarray") { vec!["cpu", "ndarray"] } else { vec!["cpu"] };
+    let open = |name: &str| name.parse::<secn::device::DeviceName>().unwrap().open().unwrap().1.autodiff();
     names.into_iter().map(open).collect()
 }

@@ -42,11 +42,7 @@ fn the_number_of_threads_changes_no_bit() {
             // each prepares its data anew
             let cache = format!("data.cache={:?}", experiment.path(&format!("cache-{threads}")));
             let mut command = experiment.train(threads);
-            command
-                .args(SETTINGS)
-                .args(["--threads", threads, "--set", &cache])
-                .assert()
-                .success();
+            command.args(SETTINGS).args(["--threads", threads, "--set", &cache]).assert().success();
         }
         assert_same_run(&experiment.path("1"), &experiment.path("2"));
     }
@@ -100,12 +96,7 @@ fn assert_a_killed_run_ends_with_the_same_bits(model: &str) {
     // once in the first epoch, once in the second
     train_and_kill(&experiment, 7, false);
     train_and_kill(&experiment, 40, true);
-    experiment
-        .train("killed")
-        .args(SETTINGS)
-        .arg("--resume")
-        .assert()
-        .success();
+    experiment.train("killed").args(SETTINGS).arg("--resume").assert().success();
     assert_same_run(&experiment.path("whole"), &experiment.path("killed"));
 }
 
@@ -113,19 +104,9 @@ fn assert_a_killed_run_ends_with_the_same_bits(model: &str) {
 fn train_and_kill(experiment: &Experiment, step: u64, resume: bool) {
     let run = experiment.path("killed");
     let mut command = Command::new(env!("CARGO_BIN_EXE_secn"));
-    command
-        .arg("train")
-        .arg("--config")
-        .arg(experiment.path("config.toml"))
-        .arg("--run")
-        .arg(&run);
-    command
-        .args(SETTINGS)
-        .args(["--set", "training.checkpoint_minutes=1e-9"]);
-    command
-        .args(resume.then_some("--resume"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.arg("train").arg("--config").arg(experiment.path("config.toml")).arg("--run").arg(&run);
+    command.args(SETTINGS).args(["--set", "training.checkpoint_minutes=1e-9"]);
+    command.args(resume.then_some("--resume")).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let start = Instant::now();
     while last_step(&run) < Some(step) {
@@ -136,10 +117,7 @@ fn train_and_kill(experiment: &Experiment, step: u64, resume: bool) {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(
-        !run.join("result.json").exists(),
-        "the training was over before it was killed"
-    );
+    assert!(!run.join("result.json").exists(), "the training was over before it was killed");
 }
 
 /// The step of the last checkpoint; none while there is none or it is being replaced.

@@ -25,18 +25,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("config", &["data", "features", "embedding", "models", "training"]),
     (
         "cli",
-        &[
-            "config",
-            "data",
-            "features",
-            "embedding",
-            "models",
-            "training",
-            "metrics",
-            "report",
-            "device",
-            "layers",
-        ],
+        &["config", "data", "features", "embedding", "models", "training", "metrics", "report", "device", "layers"],
     ),
 ];
 
@@ -96,10 +85,7 @@ fn imports_are_found_in_groups_and_in_paths() {
 fn tests_and_comments_are_left_out() {
     let text =
         "use crate::seed; // crate::data\n#[cfg(test)]\nmod tests {\n    use crate::cli;\n}\nuse crate::ranges;\n";
-    assert_eq!(
-        imports(&without_tests(text)),
-        BTreeSet::from(["ranges", "seed"].map(ToOwned::to_owned))
-    );
+    assert_eq!(imports(&without_tests(text)), BTreeSet::from(["ranges", "seed"].map(ToOwned::to_owned)));
 }
 
 /// All source files of rooms, files of unit tests left out.
@@ -132,14 +118,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 /// `src/features/cache.rs` and `src/features.rs` are both of the room `features`.
 fn room(path: &Path) -> String {
     let inside = path.strip_prefix(source_folder()).unwrap();
-    inside
-        .iter()
-        .next()
-        .unwrap()
-        .to_str()
-        .unwrap()
-        .trim_end_matches(".rs")
-        .to_owned()
+    inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
 /// The source without comments and without items behind `#[cfg(test)]`; it relies on rustfmt's indentation.
@@ -149,10 +128,7 @@ fn without_tests(text: &str) -> String {
     while let Some(line) = lines.next() {
         if line.trim() == "#[cfg(test)]" {
             let end = format!("{}}}", &line[..line.len() - line.trim_start().len()]);
-            let first = lines
-                .by_ref()
-                .find(|line| !line.trim().starts_with('#'))
-                .unwrap_or_default();
+            let first = lines.by_ref().find(|line| !line.trim().starts_with('#')).unwrap_or_default();
             if !first.trim_end().ends_with([';', '}']) {
                 lines.by_ref().find(|line| *line == end);
             }
@@ -211,10 +187,7 @@ fn is_word(character: char) -> bool {
 fn names_crate(text: &str, name: &str) -> bool {
     text.match_indices(name).any(|(start, _)| {
         let before = &text[..start];
-        let family: String = text[start + name.len()..]
-            .chars()
-            .take_while(|character| is_word(*character))
-            .collect();
+        let family: String = text[start + name.len()..].chars().take_while(|character| is_word(*character)).collect();
         let after = &text[start + name.len() + family.len()..];
         let is_name = !before.ends_with(is_word) && (family.is_empty() || family.starts_with('_'));
         is_name && !before.ends_with(['.', '"']) && (after.starts_with("::") || before.ends_with("use "))

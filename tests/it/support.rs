@@ -64,12 +64,8 @@ pub(crate) fn pass(model: &Model, embedding: &Embedding, batch: &Batch, device: 
             self.path.pop();
         }
         fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-            let gradient = self
-                .gradients
-                .get::<D>(parameter.id)
-                .expect("every weight has a gradient");
-            self.found
-                .push((self.path.join("."), gradient.into_data().try_to_vec().unwrap()));
+            let gradient = self.gradients.get::<D>(parameter.id).expect("every weight has a gradient");
+            self.found.push((self.path.join("."), gradient.into_data().try_to_vec().unwrap()));
         }
     }
     let leaves = embedding.gather(batch, device);
@@ -79,11 +75,7 @@ pub(crate) fn pass(model: &Model, embedding: &Embedding, batch: &Batch, device: 
     let mut gradients = loss.backward();
     let table = leaves.sum_gradients(&mut gradients, batch);
     let gradients = GradientsParams::from_grads(gradients, model);
-    let mut collector = Collector {
-        path: Vec::new(),
-        gradients: &gradients,
-        found: Vec::new(),
-    };
+    let mut collector = Collector { path: Vec::new(), gradients: &gradients, found: Vec::new() };
     model.visit(&mut collector);
     Pass {
         logits: logits.into_data().try_to_vec().unwrap(),

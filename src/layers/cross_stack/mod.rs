@@ -122,19 +122,12 @@ impl CrossStack {
         let [batch, _, dim] = vectors.dims();
         let start = into_columns(vectors, copies);
         let weight = |weights: &Tensor<4>, layer: usize| -> Tensor<3> {
-            weights
-                .clone()
-                .slice([layer..layer + 1, 0..copies, 0..fields, 0..fields])
-                .squeeze_dim(0)
+            weights.clone().slice([layer..layer + 1, 0..copies, 0..fields, 0..fields]).squeeze_dim(0)
         };
         let (cross, residual) = (self.cross.val(), self.effective_residual());
         let mut hidden = start.clone();
         for layer in 0..layers {
-            let bias = self
-                .bias
-                .val()
-                .slice([layer..layer + 1, 0..fields])
-                .reshape([1, fields, 1]);
+            let bias = self.bias.val().slice([layer..layer + 1, 0..fields]).reshape([1, fields, 1]);
             let weights = [weight(&cross, layer), weight(&residual, layer)];
             hidden = self.layer(weights, bias, hidden, start.clone());
         }
@@ -147,11 +140,7 @@ impl CrossStack {
         let gated = self.form.activation == Activation::GateRelu;
         let gate = |input: Tensor<3>| {
             let gate = cross.clone().matmul(input);
-            if gated {
-                activation::relu(gate + bias.clone())
-            } else {
-                gate
-            }
+            if gated { activation::relu(gate + bias.clone()) } else { gate }
         };
         let product = match self.form.product {
             Product::Square => gate(hidden.clone() * hidden.clone()),
@@ -176,9 +165,7 @@ impl CrossStack {
         let [layers, copies, fields, _] = self.cross.dims();
         let identity = || {
             let identity: Tensor<2> = Tensor::eye(fields, &self.cross.val().device());
-            identity
-                .reshape([1, 1, fields, fields])
-                .expand([layers, copies, fields, fields])
+            identity.reshape([1, 1, fields, fields]).expand([layers, copies, fields, fields])
         };
         match (&self.residual, self.identity) {
             (Some(residual), false) => residual.val(),
@@ -197,20 +184,12 @@ impl CrossStack {
 /// `[batch, fields, dim]` → `[1, fields, batch · dim]`, or `[dim, fields, batch]` for weights of their own a dimension.
 fn into_columns(vectors: Tensor<3>, copies: usize) -> Tensor<3> {
     let [batch, fields, dim] = vectors.dims();
-    if copies == 1 {
-        vectors.swap_dims(0, 1).reshape([1, fields, batch * dim])
-    } else {
-        vectors.swap_dims(0, 2)
-    }
+    if copies == 1 { vectors.swap_dims(0, 1).reshape([1, fields, batch * dim]) } else { vectors.swap_dims(0, 2) }
 }
 
 fn from_columns(columns: Tensor<3>, copies: usize, shape: [usize; 3]) -> Tensor<3> {
     let [batch, fields, dim] = shape;
-    if copies == 1 {
-        columns.reshape([fields, batch, dim]).swap_dims(0, 1)
-    } else {
-        columns.swap_dims(0, 2)
-    }
+    if copies == 1 { columns.reshape([fields, batch, dim]).swap_dims(0, 1) } else { columns.swap_dims(0, 2) }
 }
 
 #[cfg(test)]
@@ -224,9 +203,7 @@ mod tests {
 
     fn leaf(device: &Device) -> Tensor<3> {
         let count = SHAPE.iter().product::<usize>();
-        let values: Vec<f32> = (0..count)
-            .map(|number| ((number * 37 % 101) as f32 - 50.0) / 40.0)
-            .collect();
+        let values: Vec<f32> = (0..count).map(|number| ((number * 37 % 101) as f32 - 50.0) / 40.0).collect();
         Tensor::from_data(TensorData::new(values, SHAPE), device).require_grad()
     }
 
@@ -254,20 +231,12 @@ mod tests {
             for activation in [Activation::Relu, Activation::GateRelu, Activation::None] {
                 for residual in [Residual::Weighted, Residual::Identity, Residual::Both] {
                     let form = Form { product, activation };
-                    let config = StackConfig {
-                        layers: 3,
-                        sharing: Sharing::Shared,
-                        residual,
-                        form,
-                    };
+                    let config = StackConfig { layers: 3, sharing: Sharing::Shared, residual, form };
                     let stack = config.init(SHAPE[1], SHAPE[2], &parameters);
-                    let composed = run(&stack, |stack, vectors| {
-                        stack.forward_composed(vectors).sum_dim(1).squeeze_dim(1)
-                    });
+                    let composed =
+                        run(&stack, |stack, vectors| stack.forward_composed(vectors).sum_dim(1).squeeze_dim(1));
                     let pooled = run(&stack, CrossStack::forward_pooled);
-                    let full = run(&stack, |stack, vectors| {
-                        stack.forward(vectors).sum_dim(1).squeeze_dim(1)
-                    });
+                    let full = run(&stack, |stack, vectors| stack.forward(vectors).sum_dim(1).squeeze_dim(1));
                     for fused in [pooled, full] {
                         for (fused, composed) in fused.iter().zip(&composed) {
                             let largest = composed.iter().fold(1.0_f32, |largest, value| largest.max(value.abs()));

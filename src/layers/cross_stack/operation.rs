@@ -96,20 +96,11 @@ impl StackKernels for Flex {
         let [vectors, cross, residual, bias] = &inputs;
         let [batch, fields, dim] = vectors.shape().dims();
         let [layers, ..] = cross.shape().dims::<3>();
-        let weights = Weights {
-            cross: cross.storage(),
-            residual: residual.storage(),
-            bias: bias.storage(),
-            layers,
-            fields,
-        };
+        let weights =
+            Weights { cross: cross.storage(), residual: residual.storage(), bias: bias.storage(), layers, fields };
         let mut output = vec![0.0; if pooled { batch * dim } else { batch * fields * dim }];
         kernel::forward(form, &weights, vectors.storage(), dim, pooled, &mut output);
-        if pooled {
-            flex::tensor(output, [batch, dim])
-        } else {
-            flex::tensor(output, [batch, fields, dim])
-        }
+        if pooled { flex::tensor(output, [batch, dim]) } else { flex::tensor(output, [batch, fields, dim]) }
     }
 
     fn stack_backward(
@@ -123,13 +114,8 @@ impl StackKernels for Flex {
         let [vectors, cross, residual, bias] = &inputs;
         let [batch, fields, dim] = vectors.shape().dims();
         let [layers, ..] = cross.shape().dims::<3>();
-        let weights = Weights {
-            cross: cross.storage(),
-            residual: residual.storage(),
-            bias: bias.storage(),
-            layers,
-            fields,
-        };
+        let weights =
+            Weights { cross: cross.storage(), residual: residual.storage(), bias: bias.storage(), layers, fields };
         let gradients = kernel::backward(form, &weights, vectors.storage(), dim, pooled, gradient.storage());
         [
             flex::tensor(gradients.vectors, [batch, fields, dim]),
@@ -175,11 +161,9 @@ impl<B: StackKernels, C: CheckpointStrategy> StackOps for Autodiff<B, C> {
                 let output = B::stack_forward(inputs.clone(), form, pooled);
                 prepared.finish((inputs, form, pooled), output)
             }
-            OpsKind::UnTracked(prepared) => prepared.finish(B::stack_forward(
-                inputs.map(|input| input.into_primitive()),
-                form,
-                pooled,
-            )),
+            OpsKind::UnTracked(prepared) => {
+                prepared.finish(B::stack_forward(inputs.map(|input| input.into_primitive()), form, pooled))
+            }
         }
     }
 }

@@ -19,19 +19,13 @@ const TASK_ROWS: usize = 64;
 /// If the lengths don't fit these shapes.
 pub fn dot_forward(vectors: &[f32], fields: usize, dim: usize, output: &mut [f32]) {
     let row = check(vectors, fields, dim, output.len());
-    let tasks = output
-        .par_chunks_mut(TASK_ROWS)
-        .zip(vectors.par_chunks(TASK_ROWS * row));
+    let tasks = output.par_chunks_mut(TASK_ROWS).zip(vectors.par_chunks(TASK_ROWS * row));
     tasks.for_each(|(output, vectors)| {
         with_buffer(2 * dim, |buffer| {
             let (sum, squares) = buffer.split_at_mut(dim);
             for (output, vectors) in output.iter_mut().zip(vectors.chunks_exact(row)) {
                 sums(vectors, sum, squares);
-                *output = sum
-                    .iter()
-                    .zip(&*squares)
-                    .map(|(sum, squares)| 0.5 * (sum * sum - squares))
-                    .sum();
+                *output = sum.iter().zip(&*squares).map(|(sum, squares)| 0.5 * (sum * sum - squares)).sum();
             }
         });
     });
@@ -49,24 +43,20 @@ pub fn dot_forward(vectors: &[f32], fields: usize, dim: usize, output: &mut [f32
 pub fn dot_backward(vectors: &[f32], gradient: &[f32], fields: usize, dim: usize, output: &mut [f32]) {
     let row = check(vectors, fields, dim, gradient.len());
     assert_eq!(output.len(), vectors.len(), "the output is shaped as the vectors");
-    let tasks = output
-        .par_chunks_mut(TASK_ROWS * row)
-        .zip(vectors.par_chunks(TASK_ROWS * row));
-    tasks
-        .zip(gradient.par_chunks(TASK_ROWS))
-        .for_each(|((output, vectors), gradient)| {
-            with_buffer(dim, |sum| {
-                let rows = output.chunks_exact_mut(row).zip(vectors.chunks_exact(row));
-                for ((output, vectors), &gradient) in rows.zip(gradient) {
-                    sum_of_fields(vectors, sum);
-                    for (output, vector) in output.chunks_exact_mut(dim).zip(vectors.chunks_exact(dim)) {
-                        for ((output, value), sum) in output.iter_mut().zip(vector).zip(&*sum) {
-                            *output = gradient * (sum - value);
-                        }
+    let tasks = output.par_chunks_mut(TASK_ROWS * row).zip(vectors.par_chunks(TASK_ROWS * row));
+    tasks.zip(gradient.par_chunks(TASK_ROWS)).for_each(|((output, vectors), gradient)| {
+        with_buffer(dim, |sum| {
+            let rows = output.chunks_exact_mut(row).zip(vectors.chunks_exact(row));
+            for ((output, vectors), &gradient) in rows.zip(gradient) {
+                sum_of_fields(vectors, sum);
+                for (output, vector) in output.chunks_exact_mut(dim).zip(vectors.chunks_exact(dim)) {
+                    for ((output, value), sum) in output.iter_mut().zip(vector).zip(&*sum) {
+                        *output = gradient * (sum - value);
                     }
                 }
-            });
+            }
         });
+    });
 }
 
 /// `½ [(Σᵢ vᵢ)² − Σᵢ vᵢ²]`
@@ -79,9 +69,7 @@ pub fn dot_backward(vectors: &[f32], gradient: &[f32], fields: usize, dim: usize
 /// If the lengths don't fit these shapes.
 pub fn sum_forward(vectors: &[f32], fields: usize, dim: usize, output: &mut [f32]) {
     let row = check(vectors, fields, dim, output.len() / dim);
-    let tasks = output
-        .par_chunks_mut(TASK_ROWS * dim)
-        .zip(vectors.par_chunks(TASK_ROWS * row));
+    let tasks = output.par_chunks_mut(TASK_ROWS * dim).zip(vectors.par_chunks(TASK_ROWS * row));
     tasks.for_each(|(output, vectors)| {
         with_buffer(2 * dim, |buffer| {
             let (sum, squares) = buffer.split_at_mut(dim);
@@ -107,38 +95,26 @@ pub fn sum_forward(vectors: &[f32], fields: usize, dim: usize, output: &mut [f32
 pub fn sum_backward(vectors: &[f32], gradient: &[f32], fields: usize, dim: usize, output: &mut [f32]) {
     let row = check(vectors, fields, dim, gradient.len() / dim);
     assert_eq!(output.len(), vectors.len(), "the output is shaped as the vectors");
-    let tasks = output
-        .par_chunks_mut(TASK_ROWS * row)
-        .zip(vectors.par_chunks(TASK_ROWS * row));
-    tasks
-        .zip(gradient.par_chunks(TASK_ROWS * dim))
-        .for_each(|((output, vectors), gradient)| {
-            with_buffer(dim, |sum| {
-                let rows = output.chunks_exact_mut(row).zip(vectors.chunks_exact(row));
-                for ((output, vectors), gradient) in rows.zip(gradient.chunks_exact(dim)) {
-                    sum_of_fields(vectors, sum);
-                    for (output, vector) in output.chunks_exact_mut(dim).zip(vectors.chunks_exact(dim)) {
-                        for (((output, value), sum), gradient) in output.iter_mut().zip(vector).zip(&*sum).zip(gradient)
-                        {
-                            *output = gradient * (sum - value);
-                        }
+    let tasks = output.par_chunks_mut(TASK_ROWS * row).zip(vectors.par_chunks(TASK_ROWS * row));
+    tasks.zip(gradient.par_chunks(TASK_ROWS * dim)).for_each(|((output, vectors), gradient)| {
+        with_buffer(dim, |sum| {
+            let rows = output.chunks_exact_mut(row).zip(vectors.chunks_exact(row));
+            for ((output, vectors), gradient) in rows.zip(gradient.chunks_exact(dim)) {
+                sum_of_fields(vectors, sum);
+                for (output, vector) in output.chunks_exact_mut(dim).zip(vectors.chunks_exact(dim)) {
+                    for (((output, value), sum), gradient) in output.iter_mut().zip(vector).zip(&*sum).zip(gradient) {
+                        *output = gradient * (sum - value);
                     }
                 }
-            });
+            }
         });
+    });
 }
 
 /// The length of one row.
 fn check(vectors: &[f32], fields: usize, dim: usize, batch: usize) -> usize {
-    assert!(
-        fields > 0 && dim > 0,
-        "expected sizes above 0, found {fields} fields and {dim} dims"
-    );
-    assert_eq!(
-        vectors.len(),
-        batch * fields * dim,
-        "vectors are [{batch}, {fields}, {dim}]"
-    );
+    assert!(fields > 0 && dim > 0, "expected sizes above 0, found {fields} fields and {dim} dims");
+    assert_eq!(vectors.len(), batch * fields * dim, "vectors are [{batch}, {fields}, {dim}]");
     fields * dim
 }
 
@@ -185,27 +161,19 @@ mod tests {
 
     #[expect(clippy::cast_possible_truncation, reason = "what f32 is for")]
     fn numbers(stream: u64, count: usize) -> Vec<f32> {
-        (0..count as u64)
-            .map(|index| (2.0 * unit(mix(stream, index)) - 1.0) as f32)
-            .collect()
+        (0..count as u64).map(|index| (2.0 * unit(mix(stream, index)) - 1.0) as f32).collect()
     }
 
     /// `Σ_{i<j} v_i v_j` of one row and dim, pair by pair in f64.
     fn pairs(vectors: &[f32], [fields, dim]: [usize; 2], row: usize, column: usize) -> f64 {
         let value = |field: usize| f64::from(vectors[(row * fields + field) * dim + column]);
-        (0..fields)
-            .flat_map(|right| (0..right).map(move |left| (left, right)))
-            .map(|(l, r)| value(l) * value(r))
-            .sum()
+        (0..fields).flat_map(|right| (0..right).map(move |left| (left, right))).map(|(l, r)| value(l) * value(r)).sum()
     }
 
     /// Differences of sums of `fields` squares: some 40 roundings of 6e-8 of numbers up to 40.
     #[track_caller]
     fn assert_near(found: f32, expected: f64) {
-        assert!(
-            (f64::from(found) - expected).abs() < 1e-4,
-            "expected {expected}, found {found}"
-        );
+        assert!((f64::from(found) - expected).abs() < 1e-4, "expected {expected}, found {found}");
     }
 
     #[test]
@@ -216,9 +184,7 @@ mod tests {
             dot_forward(&vectors, fields, dim, &mut dots);
             sum_forward(&vectors, fields, dim, &mut sums);
             for row in 0..batch {
-                let expected: Vec<f64> = (0..dim)
-                    .map(|column| pairs(&vectors, [fields, dim], row, column))
-                    .collect();
+                let expected: Vec<f64> = (0..dim).map(|column| pairs(&vectors, [fields, dim], row, column)).collect();
                 assert_near(dots[row], expected.iter().sum());
                 for (found, expected) in sums[row * dim..][..dim].iter().zip(expected) {
                     assert_near(*found, expected);
@@ -238,9 +204,7 @@ mod tests {
             for place in 0..vectors.len() {
                 let (row, field, column) = (place / (fields * dim), place / dim % fields, place % dim);
                 let others = (0..fields).filter(|&other| other != field);
-                let sum: f64 = others
-                    .map(|other| f64::from(vectors[(row * fields + other) * dim + column]))
-                    .sum();
+                let sum: f64 = others.map(|other| f64::from(vectors[(row * fields + other) * dim + column])).sum();
                 assert_near(by_dot[place], f64::from(dot_gradient[row]) * sum);
                 assert_near(by_sum[place], f64::from(sum_gradient[row * dim + column]) * sum);
             }

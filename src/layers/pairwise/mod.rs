@@ -118,18 +118,11 @@ mod tests {
     fn the_fused_operation_is_the_composed_one() {
         let run = |forward: fn(Tensor<3>) -> Tensor<1>| {
             let device = Device::flex().autodiff();
-            let values: Vec<f32> = (0..5 * 4 * 3)
-                .map(|number| ((number * 37 % 101) as f32 - 50.0) / 60.0)
-                .collect();
+            let values: Vec<f32> = (0..5 * 4 * 3).map(|number| ((number * 37 % 101) as f32 - 50.0) / 60.0).collect();
             let vectors = Tensor::<3>::from_data(TensorData::new(values, [5, 4, 3]), &device).require_grad();
             let output = forward(vectors.clone());
             let gradients = output.clone().square().sum().backward();
-            let gradient = vectors
-                .grad(&gradients)
-                .unwrap()
-                .into_data()
-                .try_to_vec::<f32>()
-                .unwrap();
+            let gradient = vectors.grad(&gradients).unwrap().into_data().try_to_vec::<f32>().unwrap();
             [output.into_data().try_to_vec::<f32>().unwrap(), gradient].concat()
         };
         for (fused, composed) in run(pairwise_dot).iter().zip(&run(pairwise_dot_composed)) {

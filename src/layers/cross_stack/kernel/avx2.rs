@@ -7,10 +7,7 @@
     unsafe_code,
     reason = "instructions outside of the baseline: 60k instead of 14k rows/s and thread in benches/layers.rs"
 )]
-#![expect(
-    clippy::inline_always,
-    reason = "the instructions are only available once inlined into the functions below"
-)]
+#![expect(clippy::inline_always, reason = "the instructions are only available once inlined into the functions below")]
 
 use std::arch::x86_64::{
     __m256, _CMP_GT_OQ, _mm_add_ps, _mm_storeu_ps, _mm256_add_ps, _mm256_and_ps, _mm256_castps256_ps128, _mm256_cmp_ps,

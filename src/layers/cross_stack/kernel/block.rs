@@ -3,10 +3,7 @@
 //! Columns are padded to whole tiles with copies of the last one: finite wherever the batch is, and without influence,
 //! because their outputs are not read and their gradients are zero.
 
-#![expect(
-    clippy::inline_always,
-    reason = "inlined into functions that may use more instructions, see lanes.rs"
-)]
+#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see lanes.rs")]
 
 use std::{array, mem};
 
@@ -66,16 +63,9 @@ pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, block: ForwardBlock<L::Rea
 /// Runs the blocks of a chunk through the layers and back.
 #[inline(always)]
 pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::Real>, scratch: &mut [Packet<L::Real>]) {
-    let BackwardChunk {
-        vectors,
-        gradient,
-        vector_gradients,
-        sums,
-    } = chunk;
+    let BackwardChunk { vectors, gradient, vector_gradients, sums } = chunk;
     let block_len = plan.block_rows * plan.row_len();
-    let inputs = vectors
-        .chunks(block_len)
-        .zip(gradient.chunks(plan.block_rows * plan.output_len()));
+    let inputs = vectors.chunks(block_len).zip(gradient.chunks(plan.block_rows * plan.output_len()));
     for ((vectors, gradient), target) in inputs.zip(vector_gradients.chunks_mut(block_len)) {
         let mut block = BackwardBlock::new(plan, vectors, scratch);
         block.recompute::<L>();
@@ -140,16 +130,7 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
         if plan.form.product == Product::Base {
             start.as_flattened_mut().fill(T::default());
         }
-        Self {
-            plan,
-            columns: vectors.len() / plan.fields,
-            states,
-            gates,
-            gradient,
-            cross,
-            next,
-            start,
-        }
+        Self { plan, columns: vectors.len() / plan.fields, states, gates, gradient, cross, next, start }
     }
 
     /// The forward pass, keeping every state.
@@ -160,13 +141,7 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
             let (before, after) = self.states.split_at_mut((layer + 1) * size);
             let (input, start) = (&before[layer * size..], &before[..size]);
             let gate = &mut self.gates[layer * size..][..size];
-            forward_layer::<L>(
-                self.plan,
-                layer,
-                self.columns,
-                [input, start],
-                [&mut after[..size], gate],
-            );
+            forward_layer::<L>(self.plan, layer, self.columns, [input, start], [&mut after[..size], gate]);
         }
     }
 
@@ -223,9 +198,7 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
                         Product::Gate => cross = cross.times(L::load(&input[at])),
                         Product::Base => {
                             cross = cross.times(L::load(&start[at]));
-                            L::load(&self.start[at])
-                                .plus_product(residual, gate)
-                                .store(&mut self.start[at]);
+                            L::load(&self.start[at]).plus_product(residual, gate).store(&mut self.start[at]);
                         }
                     }
                     if form.is_gated() {
@@ -247,11 +220,7 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
             stride: plan.stride,
             packets: packets(self.columns),
             input: &self.states[layer * size..][..size],
-            cross: if plan.form.is_merged() {
-                self.gradient
-            } else {
-                self.cross
-            },
+            cross: if plan.form.is_merged() { self.gradient } else { self.cross },
             residual: self.gradient,
             cross_sums,
             residual_sums,
@@ -270,11 +239,7 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
             weights: plan.backward.layer(layer),
             input: &self.states[layer * size..][..size],
             gate: &self.gates[layer * size..][..size],
-            cross: if plan.form.is_merged() {
-                self.gradient
-            } else {
-                self.cross
-            },
+            cross: if plan.form.is_merged() { self.gradient } else { self.cross },
             residual: self.gradient,
             output: self.next,
         };

@@ -125,10 +125,7 @@ impl<T: Real> Lanes for Plain<T> {
 
     #[inline(always)]
     fn where_positive(self, condition: Self) -> Self {
-        self.zip(
-            condition,
-            |value, condition| if condition > T::default() { value } else { T::default() },
-        )
+        self.zip(condition, |value, condition| if condition > T::default() { value } else { T::default() })
     }
 
     #[inline(always)]

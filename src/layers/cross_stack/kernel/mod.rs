@@ -101,26 +101,11 @@ impl<T> Weights<'_, T> {
     /// The batch that `vectors` are; panics where lengths don't fit.
     fn check(&self, vectors: &[T], dim: usize) -> usize {
         let Self { layers, fields, .. } = *self;
-        assert!(
-            layers > 0 && fields > 0 && dim > 0,
-            "expected sizes above 0, found {layers}, {fields}, {dim}"
-        );
-        assert_eq!(
-            self.cross.len(),
-            layers * fields * fields,
-            "cross weights are [layers, fields, fields]"
-        );
-        assert_eq!(
-            self.residual.len(),
-            layers * fields * fields,
-            "residual weights are [layers, fields, fields]"
-        );
+        assert!(layers > 0 && fields > 0 && dim > 0, "expected sizes above 0, found {layers}, {fields}, {dim}");
+        assert_eq!(self.cross.len(), layers * fields * fields, "cross weights are [layers, fields, fields]");
+        assert_eq!(self.residual.len(), layers * fields * fields, "residual weights are [layers, fields, fields]");
         assert_eq!(self.bias.len(), layers * fields, "biases are [layers, fields]");
-        assert_eq!(
-            vectors.len() % (fields * dim),
-            0,
-            "vectors are [batch, {fields}, {dim}]"
-        );
+        assert_eq!(vectors.len() % (fields * dim), 0, "vectors are [batch, {fields}, {dim}]");
         vectors.len() / (fields * dim)
     }
 }
@@ -189,30 +174,19 @@ struct Kernels<T> {
 impl<T: Real> Kernels<T> {
     /// Kernels of vectors that any processor of the target has.
     fn of<L: Lanes<Real = T>>() -> Self {
-        Self {
-            tile_rows: L::TILE_ROWS,
-            forward_block: block::forward::<L>,
-            backward_chunk: block::backward::<L>,
-        }
+        Self { tile_rows: L::TILE_ROWS, forward_block: block::forward::<L>, backward_chunk: block::backward::<L> }
     }
 
     fn forward(&self, form: Form, weights: &Weights<T>, vectors: &[T], dim: usize, pooled: bool, output: &mut [T]) {
         let batch = weights.check(vectors, dim);
         let plan = Plan::new(form, weights, [batch, dim], pooled, self.tile_rows);
-        assert_eq!(
-            output.len(),
-            batch * plan.output_len(),
-            "the output has {} numbers a row",
-            plan.output_len()
-        );
+        assert_eq!(output.len(), batch * plan.output_len(), "the output has {} numbers a row", plan.output_len());
         let blocks = output.par_chunks_mut(plan.block_rows * plan.output_len());
-        blocks
-            .zip(vectors.par_chunks(plan.block_rows * plan.row_len()))
-            .for_each(|(output, vectors)| {
-                T::with_scratch(block::forward_packets(&plan), |scratch| {
-                    (self.forward_block)(&plan, ForwardBlock { vectors, output }, scratch);
-                });
+        blocks.zip(vectors.par_chunks(plan.block_rows * plan.row_len())).for_each(|(output, vectors)| {
+            T::with_scratch(block::forward_packets(&plan), |scratch| {
+                (self.forward_block)(&plan, ForwardBlock { vectors, output }, scratch);
             });
+        });
     }
 
     fn backward(
@@ -231,25 +205,15 @@ impl<T: Real> Kernels<T> {
         let rows = plan.chunk_rows(batch);
         let mut vector_gradients = vec![T::default(); vectors.len()];
         let mut sums = vec![T::default(); batch.div_ceil(rows).max(1) * plan.weights_len()];
-        let inputs = vectors
-            .par_chunks(rows * plan.row_len())
-            .zip(gradient.par_chunks(rows * plan.output_len()));
-        let targets = vector_gradients
-            .par_chunks_mut(rows * plan.row_len())
-            .zip(sums.par_chunks_mut(plan.weights_len()));
-        inputs
-            .zip(targets)
-            .for_each(|((vectors, gradient), (vector_gradients, sums))| {
-                let chunk = BackwardChunk {
-                    vectors,
-                    gradient,
-                    vector_gradients,
-                    sums,
-                };
-                T::with_scratch(block::backward_packets(&plan), |scratch| {
-                    (self.backward_chunk)(&plan, chunk, scratch);
-                });
+        let inputs = vectors.par_chunks(rows * plan.row_len()).zip(gradient.par_chunks(rows * plan.output_len()));
+        let targets =
+            vector_gradients.par_chunks_mut(rows * plan.row_len()).zip(sums.par_chunks_mut(plan.weights_len()));
+        inputs.zip(targets).for_each(|((vectors, gradient), (vector_gradients, sums))| {
+            let chunk = BackwardChunk { vectors, gradient, vector_gradients, sums };
+            T::with_scratch(block::backward_packets(&plan), |scratch| {
+                (self.backward_chunk)(&plan, chunk, scratch);
             });
+        });
         Gradients::new(vector_gradients, add_chunks(&mut sums, plan.weights_len()), weights)
     }
 }
@@ -259,12 +223,7 @@ impl<T: Clone> Gradients<T> {
     fn new(vectors: Vec<T>, sums: &[T], weights: &Weights<T>) -> Self {
         let (cross, rest) = sums.split_at(weights.cross.len());
         let (residual, bias) = rest.split_at(weights.residual.len());
-        Self {
-            vectors,
-            cross: cross.to_vec(),
-            residual: residual.to_vec(),
-            bias: bias.to_vec(),
-        }
+        Self { vectors, cross: cross.to_vec(), residual: residual.to_vec(), bias: bias.to_vec() }
     }
 }
 

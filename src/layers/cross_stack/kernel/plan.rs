@@ -41,45 +41,20 @@ impl<'a, T: Real> Plan<'a, T> {
         pooled: bool,
         tile_rows: usize,
     ) -> Self {
-        let &Weights {
-            bias, layers, fields, ..
-        } = weights;
+        let &Weights { bias, layers, fields, .. } = weights;
         let block_rows = (BLOCK_COLUMNS / dim).clamp(1, batch.max(1));
         // Two packets more than needed: a stride of a power of two would send all fields to the same cache lines.
         let stride = packets(block_rows * dim) + 2;
         // A merged sum holds product and residual; otherwise each needs registers of its own.
         let forward_rows = if form.is_merged() { tile_rows } else { tile_rows / 2 };
         let forward = Packed::new(weights, forward_rows, false);
-        let backward = Packed {
-            tiles: Vec::new(),
-            values: Vec::new(),
-            layer: 0,
-        };
-        Self {
-            form,
-            pooled,
-            layers,
-            fields,
-            dim,
-            bias,
-            forward,
-            backward,
-            tile_rows,
-            block_rows,
-            stride,
-        }
+        let backward = Packed { tiles: Vec::new(), values: Vec::new(), layer: 0 };
+        Self { form, pooled, layers, fields, dim, bias, forward, backward, tile_rows, block_rows, stride }
     }
 
     pub(super) fn with_backward(self, weights: &Weights<T>) -> Self {
-        let rows = if self.form.is_square() {
-            self.tile_rows / 2
-        } else {
-            self.tile_rows
-        };
-        Self {
-            backward: Packed::new(weights, rows, true),
-            ..self
-        }
+        let rows = if self.form.is_square() { self.tile_rows / 2 } else { self.tile_rows };
+        Self { backward: Packed::new(weights, rows, true), ..self }
     }
 
     /// Rows of the batch whose weight gradients are summed together.
@@ -129,12 +104,7 @@ pub(super) struct Tile {
 pub(super) fn tiles(fields: usize, most: usize) -> Vec<Tile> {
     let count = fields.div_ceil(most.max(1));
     let boundary = |tile: usize| tile * fields / count;
-    (0..count)
-        .map(|tile| Tile {
-            field: boundary(tile),
-            rows: boundary(tile + 1) - boundary(tile),
-        })
-        .collect()
+    (0..count).map(|tile| Tile { field: boundary(tile), rows: boundary(tile + 1) - boundary(tile) }).collect()
 }
 
 /// The pairs of matrices of all layers, tile by tile: for each input field, `W_C` of the tile's rows, then `W_R`.
@@ -156,11 +126,7 @@ impl<T: Real> Packed<T> {
                 for input in 0..fields {
                     for matrix in [weights.cross, weights.residual] {
                         values.extend((field..field + rows).map(|output| {
-                            let place = if transposed {
-                                input * fields + output
-                            } else {
-                                output * fields + input
-                            };
+                            let place = if transposed { input * fields + output } else { output * fields + input };
                             matrix[start + place]
                         }));
                     }

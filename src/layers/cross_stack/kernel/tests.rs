@@ -16,9 +16,7 @@ const FORMS: [(Product, Activation); 9] = [
 ];
 
 fn forms() -> impl Iterator<Item = Form> {
-    FORMS
-        .into_iter()
-        .map(|(product, activation)| Form { product, activation })
+    FORMS.into_iter().map(|(product, activation)| Form { product, activation })
 }
 
 /// A stack, its input and the gradient of its output, all at random.
@@ -40,9 +38,7 @@ struct Case<T> {
 type Input = fn(&mut Case<f64>) -> &mut Vec<f64>;
 
 fn numbers(stream: u64, count: usize, scale: f64) -> Vec<f64> {
-    (0..count as u64)
-        .map(|index| scale * (2.0 * unit(mix(stream, index)) - 1.0))
-        .collect()
+    (0..count as u64).map(|index| scale * (2.0 * unit(mix(stream, index)) - 1.0)).collect()
 }
 
 impl Case<f64> {
@@ -82,11 +78,7 @@ impl Case<f64> {
     /// `Σ gradient ⊙ output`
     fn value(&self) -> f64 {
         let output = self.forward(&Kernels::of::<Plain<f64>>());
-        output
-            .iter()
-            .zip(&self.gradient)
-            .map(|(output, gradient)| output * gradient)
-            .sum()
+        output.iter().zip(&self.gradient).map(|(output, gradient)| output * gradient).sum()
     }
 
     /// The central difference of [`Self::value`] by one input.
@@ -104,19 +96,13 @@ impl Case<f64> {
     /// The equations as they stand in [`Form`], for one row and dim.
     fn equations(&self, row: usize, column: usize) -> Vec<f64> {
         let Self { fields, dim, .. } = *self;
-        let start: Vec<f64> = (0..fields)
-            .map(|field| self.vectors[(row * fields + field) * dim + column])
-            .collect();
+        let start: Vec<f64> = (0..fields).map(|field| self.vectors[(row * fields + field) * dim + column]).collect();
         let relu = |value: f64| value.max(0.0);
         let mut hidden = start.clone();
         for layer in 0..self.layers {
             let product = |matrix: &[f64], field: usize, input: &dyn Fn(f64) -> f64| -> f64 {
                 let weights = &matrix[(layer * fields + field) * fields..][..fields];
-                weights
-                    .iter()
-                    .zip(&hidden)
-                    .map(|(weight, &value)| weight * input(value))
-                    .sum()
+                weights.iter().zip(&hidden).map(|(weight, &value)| weight * input(value)).sum()
             };
             let next = (0..fields).map(|field| {
                 let bias = self.bias[layer * fields + field];
@@ -140,45 +126,18 @@ impl Case<f64> {
 
 impl<T: Real> Case<T> {
     fn weights(&self) -> Weights<'_, T> {
-        let Self {
-            cross,
-            residual,
-            bias,
-            layers,
-            fields,
-            ..
-        } = self;
-        Weights {
-            cross,
-            residual,
-            bias,
-            layers: *layers,
-            fields: *fields,
-        }
+        let Self { cross, residual, bias, layers, fields, .. } = self;
+        Weights { cross, residual, bias, layers: *layers, fields: *fields }
     }
 
     fn forward(&self, kernels: &Kernels<T>) -> Vec<T> {
         let mut output = vec![T::default(); self.gradient.len()];
-        kernels.forward(
-            self.form,
-            &self.weights(),
-            &self.vectors,
-            self.dim,
-            self.pooled,
-            &mut output,
-        );
+        kernels.forward(self.form, &self.weights(), &self.vectors, self.dim, self.pooled, &mut output);
         output
     }
 
     fn backward(&self, kernels: &Kernels<T>) -> Gradients<T> {
-        kernels.backward(
-            self.form,
-            &self.weights(),
-            &self.vectors,
-            self.dim,
-            self.pooled,
-            &self.gradient,
-        )
+        kernels.backward(self.form, &self.weights(), &self.vectors, self.dim, self.pooled, &self.gradient)
     }
 }
 
@@ -189,10 +148,7 @@ fn assert_near(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
         let error = (found - expected).abs();
-        assert!(
-            error <= tolerance * largest.max(1e-3),
-            "{what}[{index}]: expected {expected}, found {found}"
-        );
+        assert!(error <= tolerance * largest.max(1e-3), "{what}[{index}]: expected {expected}, found {found}");
     }
 }
 
@@ -217,11 +173,7 @@ fn forward_follows_the_equations() {
     for form in forms() {
         for [batch, fields, dim, layers] in SHAPES {
             let case = Case::new(form, false, [batch, fields, dim, layers]);
-            let pooled = Case {
-                pooled: true,
-                gradient: numbers(5, batch * dim, 1.0),
-                ..case.clone()
-            };
+            let pooled = Case { pooled: true, gradient: numbers(5, batch * dim, 1.0), ..case.clone() };
             let mut expected = vec![0.0; batch * fields * dim];
             let mut expected_sum = vec![0.0; batch * dim];
             for row in 0..batch {
@@ -234,18 +186,8 @@ fn forward_follows_the_equations() {
             }
             let kernels = Kernels::of::<Plain<f64>>();
             // Sums in another order.
-            assert_near(
-                &case.forward(&kernels),
-                &expected,
-                1e-12,
-                &format!("{form:?} {batch} {fields} {dim}"),
-            );
-            assert_near(
-                &pooled.forward(&kernels),
-                &expected_sum,
-                1e-12,
-                &format!("{form:?} {batch} {fields} {dim}"),
-            );
+            assert_near(&case.forward(&kernels), &expected, 1e-12, &format!("{form:?} {batch} {fields} {dim}"));
+            assert_near(&pooled.forward(&kernels), &expected_sum, 1e-12, &format!("{form:?} {batch} {fields} {dim}"));
         }
     }
 }
@@ -255,12 +197,7 @@ fn gradients_are_central_differences() {
     for form in forms() {
         for (index, shape) in SHAPES.into_iter().enumerate() {
             let case = Case::new(form, index % 2 == 0, shape);
-            let Gradients {
-                vectors,
-                cross,
-                residual,
-                bias,
-            } = case.backward(&Kernels::of::<Plain<f64>>());
+            let Gradients { vectors, cross, residual, bias } = case.backward(&Kernels::of::<Plain<f64>>());
             let inputs: [(&str, Input, Vec<f64>); 4] = [
                 ("vectors", |case| &mut case.vectors, vectors),
                 ("cross", |case| &mut case.cross, cross),

@@ -3,10 +3,7 @@
 //! Every product has two streams: the cross stream, which `W_C` multiplies, and the residual stream, which `W_R`
 //! multiplies. Where both end in the same number they share one sum, and a tile holds twice as many fields.
 
-#![expect(
-    clippy::inline_always,
-    reason = "inlined into functions that may use more instructions, see lanes.rs"
-)]
+#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see lanes.rs")]
 
 use super::{
     Activation, Form, Product,
@@ -230,11 +227,7 @@ fn forward_separate<L: Lanes, S: Streams<L>, const ROWS: usize>(
                 Product::Gate => residual.plus_product(gate, L::load(&layer.input[place])),
                 Product::Base => residual.plus_product(gate, L::load(&layer.start[place])),
             };
-            let output = if layer.form.activation == Activation::Relu {
-                sum.relu()
-            } else {
-                sum
-            };
+            let output = if layer.form.activation == Activation::Relu { sum.relu() } else { sum };
             output.store(&mut layer.output[place]);
         }
     }
@@ -264,10 +257,7 @@ pub(super) fn input_gradient<L: Lanes>(mut pass: InputGradient<L::Real>, tiles: 
     for at in (0..pass.packets).step_by(2) {
         for &tile in tiles {
             let weights = weights_of_tile(pass.weights, fields, tile);
-            let both = Both {
-                cross: pass.cross,
-                residual: pass.residual,
-            };
+            let both = Both { cross: pass.cross, residual: pass.residual };
             if pass.form.is_merged() {
                 let same = Same(pass.residual);
                 with_rows!(tile.rows, input_separate::<L, _>(&mut pass, weights, &same, tile, at));
@@ -294,9 +284,7 @@ fn input_separate<L: Lanes, S: Streams<L>, const ROWS: usize>(
         for half in 0..2 {
             let place = (tile.field + row) * pass.stride + at + half;
             let input = L::load(&pass.input[place]);
-            residual[row][half]
-                .plus_product(input.plus(input), cross[row][half])
-                .store(&mut pass.output[place]);
+            residual[row][half].plus_product(input.plus(input), cross[row][half]).store(&mut pass.output[place]);
         }
     }
 }

@@ -1,9 +1,6 @@
 //! The gradients of a layer's matrices: products along the columns, tile by tile of a few fields.
 
-#![expect(
-    clippy::inline_always,
-    reason = "inlined into functions that may use more instructions, see lanes.rs"
-)]
+#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see lanes.rs")]
 
 use std::array;
 
@@ -95,11 +92,7 @@ fn weight_tile<L: Lanes, F: Factors, const ROWS: usize>(pass: &mut WeightGradien
             }
         }
         for (pair, sums) in sums.chunks(2).enumerate() {
-            let [left, right] = if let [left, right] = sums {
-                [*left, *right]
-            } else {
-                [sums[0], [zero; 2]]
-            };
+            let [left, right] = if let [left, right] = sums { [*left, *right] } else { [sums[0], [zero; 2]] };
             let totals = L::sums([left[0], left[1], right[0], right[1]]);
             for (row, [cross, residual]) in totals.as_chunks::<2>().0[..sums.len()].iter().enumerate() {
                 let place = (tile.field + 2 * pair + row) * fields + field;
