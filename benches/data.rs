@@ -1,12 +1,15 @@
 //! How fast bytes become rows: rows and bytes a second of reading and splitting, a format each, on one thread.
 
+mod criteo_rows;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use secn::data::{DataConfig, FormatName, Input, Reader, RowBlock, Wanted, schema, split};
-use secn::seed::mix;
+
+use criteo_rows::{hexadecimal, row};
 
 const ROWS: u64 = 50_000;
 
@@ -59,27 +62,6 @@ fn split_all(mut reader: Reader) -> usize {
     count
 }
 
-/// A cell as the format writes it, from random bits.
-fn row(text: &mut String, number: u64, separator: char, category: impl Fn(&mut String, u64)) {
-    let bits = |column: u64| mix(number, column);
-    write!(text, "{}", bits(0) % 2).expect("a string takes all text");
-    for column in 1..=13 {
-        text.push(separator);
-        // about a fifth of Criteo's integers are missing, and most are small
-        if !bits(column).is_multiple_of(5) {
-            write!(text, "{}", (bits(column) >> 8) % 10_u64.pow(1 + (column % 5) as u32))
-                .expect("a string takes all text");
-        }
-    }
-    for column in 14..40 {
-        text.push(separator);
-        if !bits(column).is_multiple_of(9) {
-            category(text, bits(column) >> 40);
-        }
-    }
-    text.push('\n');
-}
-
 fn table(separator: char, header: bool, category: impl Fn(&mut String, u64)) -> String {
     let mut text = String::new();
     if header {
@@ -90,10 +72,6 @@ fn table(separator: char, header: bool, category: impl Fn(&mut String, u64)) -> 
         row(&mut text, number, separator, &category);
     }
     text
-}
-
-fn hexadecimal(text: &mut String, bits: u64) {
-    write!(text, "{:08x}", bits & 0xFFFF_FFFF).expect("a string takes all text");
 }
 
 fn quoted(text: &mut String, bits: u64) {

@@ -1,13 +1,16 @@
 //! The whole config: joins the rooms' own, reads the TOML file, applies `--set`, and keeps the resolved one.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toml_edit::{DocumentMut, Item, Value};
 
 use crate::{
-    data::DataConfig, embedding::EmbeddingConfig, features::FeaturesConfig, models::ModelConfig,
+    data::DataConfig, embedding::EmbeddingConfig, features::FeaturesConfig, models::ModelConfig, ranges::Count,
     training::TrainingConfig,
 };
 
@@ -24,6 +27,38 @@ pub struct Config {
     pub model: ModelConfig,
     #[serde(default)]
     pub training: TrainingConfig,
+    /// What `secn compare` compares; a single run doesn't read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compare: Option<CompareConfig>,
+}
+
+/// `[compare]`: which models, how often, and with which settings of their own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CompareConfig {
+    /// Default: the models of the SECN paper's tables, fm nfm afm deepfm xdeepfm secn.
+    pub models: Vec<String>,
+    /// Trainings a model, each with a seed of its own. Default 1.
+    pub seeds: Count,
+    /// `[compare.set.NAME]`: dotted keys and their values for one model, or `all`. Default: none.
+    pub set: BTreeMap<String, Settings>,
+    /// `[compare.grid.NAME]`: dotted keys and the values to try for one model, or `all`; of all combinations the best on
+    /// the validation part is taken. Default: none.
+    pub grid: BTreeMap<String, BTreeMap<String, Vec<toml::Value>>>,
+}
+
+/// Dotted keys of the config and their values.
+pub type Settings = BTreeMap<String, toml::Value>;
+
+impl Default for CompareConfig {
+    fn default() -> Self {
+        Self {
+            models: ["fm", "nfm", "afm", "deepfm", "xdeepfm", "secn"].map(str::to_owned).into(),
+            seeds: Count::new(1).expect("1 is above 0"),
+            set: BTreeMap::new(),
+            grid: BTreeMap::new(),
+        }
+    }
 }
 
 fn default_model() -> ModelConfig {
@@ -60,23 +95,82 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with the line, what was expected and what was found.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let invalid = |message: String| ConfigError::Invalid { path: path.to_owned(), message };
-        if sets.is_empty() {
-            return toml::from_str(&text).map_err(|error| invalid(error.to_string()));
-        }
-        let mut document: DocumentMut =
-            text.parse().map_err(|error: toml_edit::TomlError| invalid(error.to_string()))?;
-        for argument in sets {
-            set(&mut document, argument)?;
-        }
-        toml::from_str(&document.to_string()).map_err(|error| invalid(error.to_string()))
+        Draft::read(path, sets)?.resolve()
     }
 
     /// The resolved config, every key written out.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a config can be written as TOML")
+    }
+}
+
+/// A config's text, of which several configs can be made.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    path: PathBuf,
+    document: DocumentMut,
+    /// The text itself, as long as nothing in it is changed: its errors have the file's own lines.
+    text: Option<String>,
+}
+
+impl Draft {
+    /// Reads `path` and applies the `--set` arguments.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a file that can't be read or is no TOML, or for a wrong argument.
+    pub fn read(path: &Path, sets: &[String]) -> Result<Self, ConfigError> {
+        let path = path.to_owned();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(source) => return Err(ConfigError::Read { path, source }),
+        };
+        let document = match text.parse() {
+            Ok(document) => document,
+            // serde's message for the same text is the one to show
+            Err(error) => {
+                let found = toml::from_str::<Config>(&text).err().map(|error| error.to_string());
+                let message = found.unwrap_or_else(|| toml_edit::TomlError::to_string(&error));
+                return Err(ConfigError::Invalid { path, message });
+            }
+        };
+        let mut draft = Self { path, document, text: Some(text) };
+        for argument in sets {
+            draft.set_argument(argument)?;
+        }
+        Ok(draft)
+    }
+
+    /// The config, checked.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with the line, what was expected and what was found.
+    pub fn resolve(&self) -> Result<Config, ConfigError> {
+        let text = self.text.clone().unwrap_or_else(|| self.document.to_string());
+        toml::from_str(&text)
+            .map_err(|error| ConfigError::Invalid { path: self.path.clone(), message: error.to_string() })
+    }
+
+    /// Keeps the table of the model `name` alone; where there is none, the model has its defaults.
+    pub fn keep_model(&mut self, name: &str) {
+        self.text = None;
+        let models = self.document.get_mut("model").and_then(Item::as_table_like_mut);
+        let kept = models.and_then(|models| models.remove(name));
+        let mut models = toml_edit::Table::new();
+        models.insert(name, kept.unwrap_or(Item::Table(toml_edit::Table::new())));
+        self.document.insert("model", Item::Table(models));
+    }
+
+    /// Sets a dotted key.
+    ///
+    /// # Errors
+    /// [`ConfigError::Set`] where the key leads through a value.
+    pub fn set(&mut self, key: &str, value: &toml::Value) -> Result<(), ConfigError> {
+        self.set_argument(&format!("{key}={value}"))
+    }
+
+    fn set_argument(&mut self, argument: &str) -> Result<(), ConfigError> {
+        self.text = None;
+        set(&mut self.document, argument)
     }
 }
 
@@ -143,6 +237,25 @@ mod tests {
         assert_eq!(config.training.device.to_string(), "cpu");
         let ModelConfig::Secn(secn) = &config.model else { panic!("expected secn, found {:?}", config.model) };
         assert_eq!((secn.layers.get(), secn.attention.unwrap().heads.get()), (2, 2));
+    }
+
+    #[test]
+    fn a_draft_keeps_one_model_and_takes_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, TEXT).unwrap();
+        let draft = Draft::read(&path, &[]).unwrap();
+        let mut deepfm = draft.clone();
+        deepfm.keep_model("deepfm");
+        deepfm.set("model.deepfm.mlp", &toml::Value::from(vec![8, 4])).unwrap();
+        deepfm.set("embedding.optimizer", &toml::Value::from("adam")).unwrap();
+        let deepfm = deepfm.resolve().unwrap();
+        assert_eq!(deepfm.model.name(), "deepfm");
+        assert!(deepfm.to_toml().contains("mlp = [\n    8,\n    4,\n]"), "{}", deepfm.to_toml());
+        assert!(deepfm.to_toml().contains("optimizer = \"adam\""));
+        let mut secn = draft;
+        secn.keep_model("secn");
+        assert_eq!(secn.resolve().unwrap(), load(TEXT, &[]).unwrap());
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! `secn train`: the whole line, from raw files to a run that can be evaluated, resumed and believed.
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::Context;
+use burn::tensor::Device;
 use clap::Args;
 
 use super::{
@@ -13,6 +17,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    device::DeviceName,
     features::Prepared,
     metrics::{Metrics, PrepareRecord, RunRecord},
     report,
@@ -40,95 +45,124 @@ pub(super) struct TrainArgs {
 }
 
 pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
-    let start = Instant::now();
+    let began = Instant::now();
     args.machine.start_threads()?;
     let mut config = Config::load(&args.config.config, &args.config.set)?;
     config.training.device = args.machine.device.unwrap_or(config.training.device);
-    let (device_name, device) = config.training.device.open()?;
+    let device = config.training.device.open()?;
     let folder = RunFolder::prepare(args.run.as_deref(), &args.config.config, args.resume)?;
     let mut terminal = Terminal::new();
     terminal.log_to(folder.log()?);
 
     // bytes → rows → ids → batches
     let prepared = prepare_data(&config, &mut terminal)?;
-    let progress = begin(args, &folder, &config, &prepared)?;
-    // batch → embedding → model → loss
-    let (model, embedding) = new_model(&config, &prepared.vocabulary, &device.clone().autodiff());
-    let trainer = Trainer::new(model, embedding, &config.training, device.autodiff());
-    let (mut trainer, progress) = restore(args, &folder, &mut terminal, trainer, progress)?;
-    let parameters = trainer.parameters();
-    terminal.say(&format!("{}: {parameters} parameters on {device_name}", config.model.name()));
-    let progress = train(&folder, &config, &prepared, &mut trainer, progress, &mut terminal)?;
-    // loss → metrics
-    let test = test_metrics(&folder, &prepared, &mut trainer, &mut terminal)?;
-    // metrics → report
-    let record = RunRecord {
-        run: folder.path().display().to_string(),
-        model: config.model.name().to_owned(),
-        device: device_name.to_string(),
-        parameters: parameters as u64,
-        fields: prepared.schema.len() as u64,
-        vocabulary: prepared.vocabulary.table_rows() as u64,
-        rows: row_counts(&prepared),
-        best_epoch: progress.has_best.then_some(progress.best_epoch),
-        epochs: progress.epochs,
-        test,
-        prepare: PrepareRecord {
-            seconds: prepared.summary.seconds,
-            rows_per_second: prepared.summary.rows_per_second,
-            cached: prepared.summary.cached,
-        },
-        peak_memory_bytes: peak_memory_bytes(),
-        seconds: start.elapsed().as_secs_f64(),
+    let start = match &args.init_from {
+        Some(run) => Start::Weights(run),
+        None if args.resume => Start::Last,
+        None => Start::New,
     };
-    report::write_result(&folder.result(), &record).context("cannot write the result")?;
+    let experiment = Experiment { folder: &folder, config: &config, prepared: &prepared, device: &device, start };
+    let record = experiment.train(began, &mut terminal)?;
     print(&if args.json { report::to_json(&record) } else { report::summary(&record) })
 }
 
-/// A new run's files, or the check that a resumed run still is the same experiment.
-fn begin(
-    args: &TrainArgs,
-    folder: &RunFolder,
-    config: &Config,
-    prepared: &Prepared,
-) -> anyhow::Result<Option<Progress>> {
-    if args.resume && folder.config().exists() {
-        folder.check_config(config)?;
-        folder.save(config, &prepared.schema, &prepared.vocabulary)?;
-        return Ok(None);
-    }
-    folder.save(config, &prepared.schema, &prepared.vocabulary)?;
-    Ok(Some(Progress::default()))
+/// One training on prepared data.
+pub(super) struct Experiment<'a> {
+    pub(super) folder: &'a RunFolder,
+    pub(super) config: &'a Config,
+    pub(super) prepared: &'a Prepared,
+    pub(super) device: &'a (DeviceName, Device),
+    pub(super) start: Start<'a>,
 }
 
-/// The weights and the place to start from: new, of another run, or of the last checkpoint.
-fn restore(
-    args: &TrainArgs,
-    folder: &RunFolder,
-    terminal: &mut Terminal,
-    mut trainer: Trainer,
-    progress: Option<Progress>,
-) -> anyhow::Result<(Trainer, Progress)> {
-    if let Some(run) = &args.init_from {
-        let other = Loaded::open(run, trainer.device())?;
-        other.check_same_vocabulary(folder)?;
-        trainer.embedding.copy_weights(&other.embedding);
-        trainer.set_model(other.model);
-        terminal.say(&format!("starting from the weights of {}", run.display()));
+/// What a training starts from.
+#[derive(Clone, Copy)]
+pub(super) enum Start<'a> {
+    /// New weights.
+    New,
+    /// The run's last checkpoint, where there is one.
+    Last,
+    /// Another run's weights.
+    Weights(&'a Path),
+}
+
+impl Experiment<'_> {
+    /// Batches → embedding → model → loss → metrics → report; returns what `result.json` holds.
+    pub(super) fn train(&self, began: Instant, terminal: &mut Terminal) -> anyhow::Result<RunRecord> {
+        let Self { folder, config, prepared, device: (device_name, device), .. } = *self;
+        let progress = self.begin()?;
+        // batch → embedding → model → loss
+        let (model, embedding) = new_model(config, &prepared.vocabulary, &device.clone().autodiff());
+        let trainer = Trainer::new(model, embedding, &config.training, device.clone().autodiff());
+        let (mut trainer, progress) = self.restore(terminal, trainer, progress)?;
+        let parameters = trainer.parameters();
+        terminal.say(&format!("{}: {parameters} parameters on {device_name}", config.model.name()));
+        let progress = train(folder, config, prepared, &mut trainer, progress, terminal)?;
+        // loss → metrics
+        let test = test_metrics(folder, prepared, &mut trainer, terminal)?;
+        // metrics → report
+        let record = RunRecord {
+            run: folder.path().display().to_string(),
+            model: config.model.name().to_owned(),
+            device: device_name.to_string(),
+            parameters: parameters as u64,
+            fields: prepared.schema.len() as u64,
+            vocabulary: prepared.vocabulary.table_rows() as u64,
+            rows: row_counts(prepared),
+            best_epoch: progress.has_best.then_some(progress.best_epoch),
+            epochs: progress.epochs,
+            test,
+            prepare: PrepareRecord {
+                seconds: prepared.summary.seconds,
+                rows_per_second: prepared.summary.rows_per_second,
+                cached: prepared.summary.cached,
+            },
+            peak_memory_bytes: peak_memory_bytes(),
+            seconds: began.elapsed().as_secs_f64(),
+        };
+        report::write_result(&folder.result(), &record).context("cannot write the result")?;
+        Ok(record)
     }
-    if let Some(progress) = progress {
-        return Ok((trainer, progress));
+
+    /// A new run's files, or the check that a resumed run still is the same experiment.
+    fn begin(&self) -> anyhow::Result<Option<Progress>> {
+        let Self { folder, config, prepared, .. } = *self;
+        let goes_on = matches!(self.start, Start::Last) && folder.config().exists();
+        if goes_on {
+            folder.check_config(config)?;
+        }
+        folder.save(config, &prepared.schema, &prepared.vocabulary)?;
+        Ok((!goes_on).then(Progress::default))
     }
-    let last = folder.checkpoints().join("last");
-    if !last.exists() && !last.with_extension("old").exists() {
-        terminal.say("no checkpoint yet: starting from the beginning");
-        folder.cut_metrics(0)?;
-        return Ok((trainer, Progress::default()));
+
+    /// The weights and the place to start from: new, of another run, or of the last checkpoint.
+    fn restore(
+        &self,
+        terminal: &mut Terminal,
+        mut trainer: Trainer,
+        progress: Option<Progress>,
+    ) -> anyhow::Result<(Trainer, Progress)> {
+        if let Start::Weights(run) = self.start {
+            let other = Loaded::open(run, trainer.device())?;
+            other.check_same_vocabulary(self.folder)?;
+            trainer.embedding.copy_weights(&other.embedding);
+            trainer.set_model(other.model);
+            terminal.say(&format!("starting from the weights of {}", run.display()));
+        }
+        if let Some(progress) = progress {
+            return Ok((trainer, progress));
+        }
+        let last = self.folder.checkpoints().join("last");
+        if !last.exists() && !last.with_extension("old").exists() {
+            terminal.say("no checkpoint yet: starting from the beginning");
+            self.folder.cut_metrics(0)?;
+            return Ok((trainer, Progress::default()));
+        }
+        let (trainer, progress) = load_last(&last, trainer).context("cannot resume")?;
+        self.folder.cut_metrics(progress.evaluations)?;
+        terminal.say(&format!("resuming at epoch {}, step {}", progress.epoch + 1, progress.step));
+        Ok((trainer, progress))
     }
-    let (trainer, progress) = load_last(&last, trainer).context("cannot resume")?;
-    folder.cut_metrics(progress.evaluations)?;
-    terminal.say(&format!("resuming at epoch {}, step {}", progress.epoch + 1, progress.step));
-    Ok((trainer, progress))
 }
 
 /// The loop, with its events shown and written down.

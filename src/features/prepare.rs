@@ -12,7 +12,7 @@ use super::{
     cache::{CacheLayout, CacheWriter},
     config::{FeaturesConfig, VocabularyConfig},
     count::Counters,
-    error::{FeaturesError, damaged, io_error},
+    error::{FeaturesError, io_error},
     key::{fingerprints, identity, key},
     parts::Splitter,
     plan::{FieldPlan, field_kind, plan},

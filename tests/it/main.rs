@@ -5,6 +5,8 @@ mod contract;
 mod devices;
 mod experiment;
 mod golden;
+mod readme;
 mod resume;
 mod rooms;
+mod snapshots;
 mod support;

@@ -1,0 +1,69 @@
+//! Rows a second of whole training steps on the cpu, a model each, at a small and a large batch.
+
+mod synthetic_batch;
+
+use divan::{Bencher, counter::ItemsCount};
+use secn::{
+    embedding::{Embedding, EmbeddingConfig},
+    models::{ModelConfig, Parameters, Shape},
+    seed::Seed,
+    training::{Trainer, TrainingConfig},
+};
+
+use synthetic_batch::{FIELDS, batch, fields};
+
+const BATCHES: [usize; 2] = [256, 4096];
+/// Different batches that take turns, so that rows come from memory as in training.
+const TURNS: u64 = 16;
+
+fn main() {
+    divan::main();
+}
+
+fn steps(bencher: Bencher, rows: usize, model: &str) {
+    let config: ModelConfig = toml::from_str(model).expect("the config is whole");
+    let device = burn::tensor::Device::flex().autodiff();
+    let table = EmbeddingConfig::default();
+    let shape = Shape { fields: FIELDS, dim: table.dim.get() };
+    let embedding = Embedding::new(&table, config.needs(), &fields(), Seed(1));
+    let model = config.init(shape, &Parameters::new(Seed(1), &device));
+    let training = TrainingConfig::default();
+    let mut trainer = Trainer::new(model, embedding, &training, device);
+    let batches: Vec<_> = (0..TURNS).map(|number| batch(number, rows)).collect();
+    let mut turns = batches.iter().cycle();
+    let mut step = 0;
+    bencher.counter(ItemsCount::new(rows)).bench_local(|| {
+        step += 1;
+        trainer.step(&training, turns.next().expect("the turns never end"), step, 1.0)
+    });
+}
+
+#[divan::bench(args = BATCHES)]
+fn lr(bencher: Bencher, rows: usize) {
+    steps(bencher, rows, "[lr]");
+}
+
+#[divan::bench(args = BATCHES)]
+fn fm(bencher: Bencher, rows: usize) {
+    steps(bencher, rows, "[fm]");
+}
+
+#[divan::bench(args = BATCHES)]
+fn deepfm(bencher: Bencher, rows: usize) {
+    steps(bencher, rows, "[deepfm]");
+}
+
+#[divan::bench(args = BATCHES)]
+fn secn_paper(bencher: Bencher, rows: usize) {
+    steps(bencher, rows, "[secn]\nlinear = false");
+}
+
+#[divan::bench(args = BATCHES)]
+fn secn_gate(bencher: Bencher, rows: usize) {
+    steps(bencher, rows, "[secn]\nproduct = \"gate\"\nactivation = \"gate-relu\"");
+}
+
+#[divan::bench(args = BATCHES)]
+fn secn_attention(bencher: Bencher, rows: usize) {
+    steps(bencher, rows, "[secn]\nattention = { heads = 2, dim = 16 }");
+}
