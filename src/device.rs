@@ -176,6 +176,11 @@ fn wgpu(device: DeviceName, _index: Option<usize>, _vulkan: bool) -> Result<Devi
 /// Whether wgpu sees a GPU that is no software renderer.
 #[cfg(feature = "wgpu")]
 fn hardware_gpu() -> bool {
+    // Without such a node Linux has no GPU to offer, and asking the graphics drivers costs time and a line on stderr.
+    const NODES: [&str; 3] = ["/dev/dri", "/dev/nvidia0", "/dev/dxg"];
+    if cfg!(target_os = "linux") && !NODES.iter().any(|node| std::path::Path::new(node).exists()) {
+        return false;
+    }
     let devices = quietly(|| Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec()).unwrap_or_default();
     devices.iter().any(|device| format!("{device:?}").contains("Gpu("))
 }

@@ -17,8 +17,9 @@ impl Seed {
 
     /// 64 random bits for `consumer` at `position`; cheap enough for one a batch, see [`mix`] for one a row.
     pub fn draw(self, consumer: &str, position: &[u64]) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.digest(consumer, position);
-        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+        let digest = self.digest(consumer, position);
+        let (first, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
+        u64::from_le_bytes(*first)
     }
 
     fn digest(self, consumer: &str, position: &[u64]) -> [u8; 32] {

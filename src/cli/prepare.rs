@@ -79,7 +79,7 @@ fn show(terminal: &mut Terminal, event: PrepareEvent) {
     match event {
         PrepareEvent::Rebuilding { reason } => terminal.say(&format!("rebuilding the cache: {reason}")),
         PrepareEvent::Progress { pass, bytes, total_bytes, .. } => {
-            terminal.preparing(&pass.to_string(), bytes, total_bytes)
+            terminal.preparing(&pass.to_string(), bytes, total_bytes);
         }
     }
 }

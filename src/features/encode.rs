@@ -80,7 +80,7 @@ fn encode_field(vocabulary: &FieldVocabulary, field: usize, rows: &RowBlock, out
         }
         Lookup::HashedText => encode_texts(field, first, rows, out, |cell| bucket(stable_hash(cell))),
         Lookup::HashedNumber => {
-            encode_numbers(field, first, rows, out, |number| bucket(stable_hash(&log2_bucket(number).to_le_bytes())))
+            encode_numbers(field, first, rows, out, |number| bucket(stable_hash(&log2_bucket(number).to_le_bytes())));
         }
     }
 }

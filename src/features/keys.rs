@@ -43,16 +43,14 @@ impl<V: Copy> TextMap<V> {
     /// The value of `cell`, which is `absent` at first.
     #[inline]
     pub(super) fn entry(&mut self, cell: &[u8], absent: V) -> &mut V {
-        match hex_number(cell) {
-            Some(number) => self.hex.entry(number).or_insert(absent),
-            None => {
-                let text_bytes = &mut self.text_bytes;
-                self.text.entry_ref(cell).or_insert_with(|| {
-                    *text_bytes += cell.len();
-                    absent
-                })
-            }
+        if let Some(number) = hex_number(cell) {
+            return self.hex.entry(number).or_insert(absent);
         }
+        let text_bytes = &mut self.text_bytes;
+        self.text.entry_ref(cell).or_insert_with(|| {
+            *text_bytes += cell.len();
+            absent
+        })
     }
 
     pub(super) fn insert(&mut self, key: TextKey, value: V) {

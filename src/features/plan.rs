@@ -27,9 +27,8 @@ pub(super) fn field_kind(features: &FeaturesConfig, name: &str, default: FieldKi
     let own = features.fields.get(name).and_then(|field| field.numeric);
     match (own, default) {
         (Some(Numeric::Category), _) | (None, FieldKind::Categorical) => FieldKind::Categorical,
-        (Some(_), _) => FieldKind::Numeric,
         (None, FieldKind::Numeric) if features.numeric == Numeric::Category => FieldKind::Categorical,
-        (None, FieldKind::Numeric) => FieldKind::Numeric,
+        (Some(_), _) | (None, FieldKind::Numeric) => FieldKind::Numeric,
     }
 }
 

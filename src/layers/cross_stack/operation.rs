@@ -154,15 +154,15 @@ impl<B: StackKernels, C: CheckpointStrategy> StackOps for Autodiff<B, C> {
         pooled: bool,
     ) -> FloatTensor<Self> {
         let inputs = [vectors, cross, residual, bias];
-        let nodes = inputs.each_ref().map(|input| input.node());
+        let nodes = inputs.each_ref().map(FloatTensor::<Self>::node);
         match Stack.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let inputs = inputs.map(|input| input.into_primitive());
+                let inputs = inputs.map(FloatTensor::<Self>::into_primitive);
                 let output = B::stack_forward(inputs.clone(), form, pooled);
                 prepared.finish((inputs, form, pooled), output)
             }
             OpsKind::UnTracked(prepared) => {
-                prepared.finish(B::stack_forward(inputs.map(|input| input.into_primitive()), form, pooled))
+                prepared.finish(B::stack_forward(inputs.map(FloatTensor::<Self>::into_primitive), form, pooled))
             }
         }
     }
