@@ -6,18 +6,24 @@
 
 mod auc;
 mod calibration;
+mod curves;
 mod evaluation;
 mod grouped_auc;
 mod logloss;
 mod name;
 mod pointwise;
+mod polyline;
 mod precision_recall;
 mod ranking;
 mod record;
+mod score_bins;
 mod threshold;
 
 pub use self::auc::auc;
+pub use curves::{Curves, RankedCurves, curves};
 pub use evaluation::{Evaluation, Metrics, Reason, Undefined, evaluate};
 pub use logloss::{logloss, probability};
 pub use name::MetricName;
+pub use polyline::Point;
 pub use record::{EpochRecord, EvalRecord, PrepareRecord, RowCounts, RunRecord, rows_per_second};
+pub use score_bins::{CalibrationBin, ScoreHistogram};
