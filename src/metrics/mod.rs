@@ -5,7 +5,9 @@
 //! nor ties.
 
 mod auc;
+mod auc_difference;
 mod calibration;
+mod comparison;
 mod curves;
 mod evaluation;
 mod grouped_auc;
@@ -20,6 +22,8 @@ mod score_bins;
 mod threshold;
 
 pub use self::auc::auc;
+pub use auc_difference::{AucDifference, auc_difference};
+pub use comparison::{CompareRecord, ModelResult, ModelSummary, Spread};
 pub use curves::{Curves, RankedCurves, curves};
 pub use evaluation::{Evaluation, Metrics, Reason, Undefined, evaluate};
 pub use logloss::{logloss, probability};
