@@ -29,5 +29,5 @@ pub use evaluation::{Evaluation, Metrics, Reason, Undefined, evaluate};
 pub use logloss::{logloss, probability};
 pub use name::MetricName;
 pub use polyline::Point;
-pub use record::{EpochRecord, EvalRecord, PrepareRecord, RowCounts, RunRecord, rows_per_second};
+pub use record::{EpochRecord, EvalRecord, EvaluationRecord, PrepareRecord, RowCounts, RunRecord, rows_per_second};
 pub use score_bins::{CalibrationBin, ScoreHistogram};
