@@ -11,7 +11,7 @@ const ROWS_OF_A_BIN: u64 = 50;
 /// Bins of a histogram, where there are rows enough.
 const HISTOGRAM_BINS: u64 = 40;
 
-/// The share of rows at each end of a histogram that may lie beyond its edges; they count in the outermost bins.
+/// The share of each class at each end of a histogram that may lie beyond its edges; they count in the outermost bins.
 const TAIL: f64 = 0.001;
 
 /// Rows of neighbouring scores.
@@ -96,18 +96,18 @@ fn bin(logit: f64, low: f64, width: f64, bins: usize) -> usize {
     (((logit - low) / width).max(0.0) as usize).min(bins - 1)
 }
 
-/// The logits between which all rows but the tails lie; never equal.
+/// The logits between which both classes lie but for their tails; never equal.
 fn range(ranking: &Ranking) -> (f64, f64) {
-    let rows = ranking.rows() as f64;
+    let (positives, negatives) = (ranking.positives() as f64, ranking.negatives() as f64);
     let (mut low, mut high) = (None, None);
     for tie in ranking.ties() {
-        let below = (tie.positives_below + tie.negatives_below) as f64;
-        let through = below + (tie.positives + tie.negatives) as f64;
         let score = f64::from(tie.score());
-        if low.is_none() && through > TAIL * rows {
+        let through = [tie.positives_below + tie.positives, tie.negatives_below + tie.negatives];
+        if low.is_none() && (through[0] as f64 > TAIL * positives || through[1] as f64 > TAIL * negatives) {
             low = Some(score);
         }
-        if below < (1.0 - TAIL) * rows {
+        let rest = [positives - tie.positives_below as f64, negatives - tie.negatives_below as f64];
+        if rest[0] > TAIL * positives || rest[1] > TAIL * negatives {
             high = Some(score);
         }
     }
