@@ -2,7 +2,10 @@
 //! with plots.
 
 mod axis;
+mod bars;
 mod chart;
+mod comparison;
+mod comparison_page;
 mod file;
 mod html;
 mod json;
@@ -13,6 +16,7 @@ mod table;
 mod theme;
 mod training_plots;
 
+pub use comparison::{Comparison, comparison_table, write_comparison};
 pub use file::ReportError;
 pub use json::{to_json, write_result};
 pub use run_page::{RunReport, Scored, write_report};
