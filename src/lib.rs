@@ -10,7 +10,7 @@
 //! | layers, models | [`layers`], [`models`] | vectors into logits |
 //! | training | [`training`] | batches into trained weights |
 //! | metrics | [`metrics`] | logits and labels into numbers |
-//! | report | [`report`] | numbers into tables and JSON |
+//! | report | [`report`] | numbers into tables, JSON, plots and pages |
 //! | cli | [`cli`] | a command line into all of the above; `cli/train.rs` shows the whole line |
 //!
 //! [`schema`], [`seed`] and [`ranges`] are leaves that every module may use; [`device`] names burn's devices.

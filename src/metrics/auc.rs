@@ -6,7 +6,7 @@
 use super::ranking::{Ranking, Tie};
 
 /// The quantile 0.975 of the standard normal.
-const QUANTILE: f64 = 1.959_963_984_540_054;
+pub(super) const QUANTILE: f64 = 1.959_963_984_540_054;
 
 /// The share of pairs (click, other row) that the scores order rightly, a tie counting as half (Mann and Whitney 1947);
 /// `None` where a class is missing or a logit is not finite.

@@ -74,7 +74,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    fn one_class(clicks: u64) -> Self {
+    /// Of a set with rows of one class alone.
+    pub(super) fn one_class(clicks: u64) -> Self {
         Self::OneClass { label: u8::from(clicks > 0) }
     }
 }
@@ -107,11 +108,7 @@ pub fn evaluate(logits: &[f32], labels: &[f32], groups: Option<&[u64]>) -> Evalu
     let sums = Pointwise::of(logits, labels);
     let click_rate = sums.click_rate();
     let mut metrics = Metrics { click_rate, ..Metrics::default() };
-    let not_finite = logits.iter().position(|logit| !logit.is_finite());
-    let blocked = match not_finite {
-        Some(row) => Some(Reason::NotFinite { row, logit: logits[row] }),
-        None => logits.is_empty().then_some(Reason::NoRows),
-    };
+    let blocked = blocked(logits);
     if blocked.is_none() {
         add_pointwise(&mut metrics, &sums);
         add_ranked(&mut metrics, &Ranking::of(logits, labels));
@@ -119,6 +116,14 @@ pub fn evaluate(logits: &[f32], labels: &[f32], groups: Option<&[u64]>) -> Evalu
     }
     let undefined = reasons(&metrics, &sums, blocked, groups.is_some());
     Evaluation { metrics, undefined }
+}
+
+/// Why nothing can be said of these scores.
+pub(super) fn blocked(logits: &[f32]) -> Option<Reason> {
+    match logits.iter().position(|logit| !logit.is_finite()) {
+        Some(row) => Some(Reason::NotFinite { row, logit: logits[row] }),
+        None => logits.is_empty().then_some(Reason::NoRows),
+    }
 }
 
 fn add_pointwise(metrics: &mut Metrics, sums: &Pointwise) {

@@ -5,19 +5,29 @@
 //! nor ties.
 
 mod auc;
+mod auc_difference;
 mod calibration;
+mod comparison;
+mod curves;
 mod evaluation;
 mod grouped_auc;
 mod logloss;
 mod name;
 mod pointwise;
+mod polyline;
 mod precision_recall;
 mod ranking;
 mod record;
+mod score_bins;
 mod threshold;
 
 pub use self::auc::auc;
+pub use auc_difference::{AucDifference, auc_difference};
+pub use comparison::{CompareRecord, ModelResult, ModelSummary, Spread};
+pub use curves::{Curves, RankedCurves, curves};
 pub use evaluation::{Evaluation, Metrics, Reason, Undefined, evaluate};
 pub use logloss::{logloss, probability};
 pub use name::MetricName;
-pub use record::{EpochRecord, EvalRecord, PrepareRecord, RowCounts, RunRecord, rows_per_second};
+pub use polyline::Point;
+pub use record::{EpochRecord, EvalRecord, EvaluationRecord, PrepareRecord, RowCounts, RunRecord, rows_per_second};
+pub use score_bins::{CalibrationBin, ScoreHistogram};

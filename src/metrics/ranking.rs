@@ -7,11 +7,18 @@ use super::pointwise::is_click;
 /// A score as an integer that sorts and ties as the score does.
 pub(super) type Key = u32;
 
+/// The bit of a float's sign; set in the key of a score from 0 up.
+const SIGN: Key = 1 << 31;
+
 /// `score` must be a number; −0 and 0 tie.
 pub(super) fn key(score: f32) -> Key {
-    const SIGN: u32 = 1 << 31;
     let bits = (score + 0.0).to_bits();
     if bits & SIGN == 0 { bits | SIGN } else { !bits }
+}
+
+/// The score of a key.
+fn score(key: Key) -> f32 {
+    f32::from_bits(if key & SIGN == 0 { !key } else { key ^ SIGN })
 }
 
 /// The sorted scores of clicks and of the other rows.
@@ -24,12 +31,19 @@ pub(super) struct Ranking {
 /// All rows of one score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tie {
+    key: Key,
     pub(super) positives: u64,
     pub(super) negatives: u64,
     /// The clicks of lower scores.
     pub(super) positives_below: u64,
     /// The other rows of lower scores.
     pub(super) negatives_below: u64,
+}
+
+impl Tie {
+    pub(super) fn score(&self) -> f32 {
+        score(self.key)
+    }
 }
 
 impl Ranking {
@@ -52,6 +66,10 @@ impl Ranking {
         self.negatives.len() as u64
     }
 
+    pub(super) fn rows(&self) -> u64 {
+        self.positives() + self.negatives()
+    }
+
     pub(super) fn ties(&self) -> impl Iterator<Item = Tie> {
         ties(&self.positives, &self.negatives)
     }
@@ -70,6 +88,7 @@ pub(super) fn ties(positives: &[Key], negatives: &[Key]) -> impl Iterator<Item =
         positive += leading(&positives[positive..], lowest);
         negative += leading(&negatives[negative..], lowest);
         Some(Tie {
+            key: lowest,
             positives: (positive - positives_below) as u64,
             negatives: (negative - negatives_below) as u64,
             positives_below: positives_below as u64,
@@ -92,6 +111,7 @@ mod tests {
         let scores = [f32::NEG_INFINITY, -2.5, -f32::MIN_POSITIVE, 0.0, f32::MIN_POSITIVE, 1.0, f32::INFINITY];
         assert!(scores.map(key).is_sorted());
         assert_eq!(key(-0.0), key(0.0));
+        assert!(scores.iter().all(|number| score(key(*number)).total_cmp(number).is_eq()));
     }
 
     #[test]

@@ -56,6 +56,19 @@ pub struct EpochRecord {
     pub data_wait_share: f64,
 }
 
+/// An evaluation during training: a line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationRecord {
+    /// From 1.
+    pub epoch: u64,
+    /// Steps since the start of the training.
+    pub step: u64,
+    /// The mean over the epoch's rows so far.
+    pub train_logloss: f64,
+    pub validation: Metrics,
+}
+
 /// The making, or the finding, of the prepared data.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

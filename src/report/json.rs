@@ -1,23 +1,10 @@
-//! Records as JSON, printed or written so that a file is whole or absent.
+//! Records as JSON, printed or written to `result.json`.
 
-use std::{
-    ffi::OsString,
-    fs::{self, File},
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use serde::Serialize;
-use thiserror::Error;
 
-use crate::metrics::RunRecord;
-
-/// A report that could not be written.
-#[derive(Debug, Error)]
-pub enum ReportError {
-    #[error("{}: expected a file that can be written", path.display())]
-    Write { path: PathBuf, source: io::Error },
-}
+use super::file::{ReportError, write_whole};
 
 /// One line of JSON, without its end.
 ///
@@ -31,41 +18,18 @@ pub fn to_json(record: &impl Serialize) -> String {
 ///
 /// # Errors
 /// If the folder is missing or cannot be written; an earlier file is then as it was.
-pub fn write_result(path: &Path, record: &RunRecord) -> Result<(), ReportError> {
+pub fn write_result(path: &Path, record: &impl Serialize) -> Result<(), ReportError> {
     let mut text = serde_json::to_string_pretty(record).expect("records have text keys alone, so they can be JSON");
     text.push('\n');
-    let beside = beside(path);
-    replace(path, &beside, text.as_bytes()).map_err(|source| {
-        // the first error is the one to tell; what is left beside would only be overwritten by the next run
-        drop(fs::remove_file(&beside));
-        ReportError::Write { path: path.to_owned(), source }
-    })
-}
-
-fn replace(path: &Path, beside: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(beside, path)?;
-    sync_folder(path)
-}
-
-/// Makes a rename outlast a power cut, where folders can be opened.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(".partial");
-    name.into()
+    write_whole(path, &text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use crate::metrics::{Metrics, PrepareRecord, RowCounts};
+    use crate::metrics::{Metrics, PrepareRecord, RowCounts, RunRecord};
 
     fn record(run: &str) -> RunRecord {
         RunRecord {
@@ -92,32 +56,11 @@ mod tests {
     }
 
     #[test]
-    fn a_result_replaces_the_earlier_one_and_leaves_nothing_beside_it() {
+    fn a_result_is_read_back_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("result.json");
-        for run in ["runs/one", "runs/two"] {
-            write_result(&path, &record(run)).unwrap();
-            let found: RunRecord = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-            assert_eq!(found, record(run));
-        }
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_missing_folder_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("absent").join("result.json");
-        let error = write_result(&path, &record("runs/one")).unwrap_err();
-        assert_eq!(error.to_string(), format!("{}: expected a file that can be written", path.display()));
-        assert!(std::error::Error::source(&error).is_some());
-    }
-
-    #[test]
-    fn a_failed_write_leaves_the_place_as_it_was() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("result.json");
-        fs::create_dir(&path).unwrap();
-        assert!(write_result(&path, &record("runs/one")).is_err());
-        assert!(path.is_dir() && fs::read_dir(folder.path()).unwrap().count() == 1);
+        write_result(&path, &record("runs/one")).unwrap();
+        let found: RunRecord = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(found, record("runs/one"));
     }
 }

@@ -2,10 +2,8 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::numbers::{UNDEFINED, decimals, grouped, speed};
 use crate::metrics::{EpochRecord, Metrics, PrepareRecord, RunRecord};
-
-/// What stands for an undefined number.
-const UNDEFINED: &str = "–";
 
 /// An epoch's losses and speed.
 pub fn epoch_line(epoch: &EpochRecord) -> String {
@@ -20,7 +18,12 @@ pub fn epoch_line(epoch: &EpochRecord) -> String {
 
 /// All metrics, one a line.
 pub fn metrics_table(metrics: &Metrics) -> String {
-    let rows = [
+    models_table(&[], &metric_rows(metrics).map(|(name, value)| vec![name.to_owned(), value]))
+}
+
+/// All metrics by their names for people.
+pub(super) fn metric_rows(metrics: &Metrics) -> [(&'static str, String); 14] {
+    [
         ("logloss", decimals(metrics.logloss)),
         ("AUC", decimals(metrics.auc)),
         ("AUC, 95 % from", decimals(metrics.auc_interval.map(|[low, _]| low))),
@@ -35,8 +38,7 @@ pub fn metrics_table(metrics: &Metrics) -> String {
         ("precision", decimals(metrics.precision)),
         ("recall", decimals(metrics.recall)),
         ("F1", decimals(metrics.f1)),
-    ];
-    models_table(&[], &rows.map(|(name, value)| vec![name.to_owned(), value]))
+    ]
 }
 
 /// What a person wants to see when a run has ended.
@@ -111,30 +113,6 @@ fn prepared(prepare: &PrepareRecord) -> String {
         return format!("{:.1} s, from the cache", prepare.seconds);
     }
     format!("{:.1} s, {}", prepare.seconds, speed(prepare.rows_per_second))
-}
-
-fn decimals(value: Option<f64>) -> String {
-    value.map_or_else(|| UNDEFINED.to_owned(), |value| format!("{value:.5}"))
-}
-
-fn speed(rows_per_second: f64) -> String {
-    format!("{} rows/s", grouped_text(&format!("{rows_per_second:.0}")))
-}
-
-/// A whole number with a comma before each three digits.
-fn grouped(number: u64) -> String {
-    grouped_text(&number.to_string())
-}
-
-fn grouped_text(digits: &str) -> String {
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -227,10 +205,5 @@ fm      1,000  shallow
 deepfm      –  deep
 lr       12.5  linear";
         assert_eq!(models_table(&["model", "rows", "kind"], &rows), expected);
-    }
-
-    #[test]
-    fn digits_are_grouped_by_threes() {
-        assert_eq!([0, 999, 1_000, 36_672_493].map(grouped), ["0", "999", "1,000", "36,672,493"]);
     }
 }

@@ -2,12 +2,10 @@
 
 use std::{path::Path, time::Instant};
 
-use serde::Serialize;
-
 use super::{Checkpoint, EvaluateEvery, Progress, Trainer, TrainingConfig, TrainingError, checkpoint, score};
 use crate::{
     features::{Cache, epoch},
-    metrics::{EpochRecord, Evaluation, Metrics},
+    metrics::{EpochRecord, Evaluation, EvaluationRecord, Metrics},
 };
 
 /// What a training runs on.
@@ -47,17 +45,6 @@ pub struct StepEvent {
     pub logloss: f64,
     /// Share of the epoch's time spent waiting for data.
     pub data_wait_share: f64,
-}
-
-/// A line of `metrics.jsonl`.
-#[derive(Clone, Debug, Serialize)]
-pub struct EvaluationRecord {
-    /// From 1.
-    pub epoch: u64,
-    pub step: u64,
-    /// Mean over the epoch's rows so far.
-    pub train_logloss: f64,
-    pub validation: Metrics,
 }
 
 /// Trains from where `progress` stands to the last epoch or the early stop.

@@ -17,7 +17,7 @@ pub use self::{
     dense::{DenseState, Weight, weights, with_weights},
     error::TrainingError,
     evaluate::{Scores, score, score_batch},
-    fit::{EvaluationRecord, Event, Fit, StepEvent, fit},
+    fit::{Event, Fit, StepEvent, fit},
     loss::logloss,
     schedule::{Decay, Exponential, Plateau, Schedule, ScheduleState, Warmup},
     step::{StepOutcome, Trainer},

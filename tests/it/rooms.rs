@@ -30,8 +30,9 @@ const ROOMS: [(&str, &[&str]); 14] = [
 ];
 
 /// The rooms that alone may name a crate.
-const CRATES: [(&str, &[&str]); 3] = [
+const CRATES: [(&str, &[&str]); 4] = [
     ("clap", &["cli"]),
+    ("plotters", &["report"]),
     ("parquet", &["cli", "data"]),
     ("burn", &["embedding", "layers", "models", "training", "device", "cli"]),
 ];
