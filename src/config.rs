@@ -11,7 +11,7 @@ use toml_edit::{DocumentMut, Item, Value};
 
 use crate::{
     data::DataConfig, embedding::EmbeddingConfig, features::FeaturesConfig, models::ModelConfig, ranges::Count,
-    training::TrainingConfig,
+    seed::Seed, training::TrainingConfig,
 };
 
 /// One experiment.
@@ -96,6 +96,11 @@ impl Config {
     /// [`ConfigError`] with the line, what was expected and what was found.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self, ConfigError> {
         Draft::read(path, sets)?.resolve()
+    }
+
+    /// The seed by which a random share of the training rows is taken for validation.
+    pub fn split_seed(&self) -> Seed {
+        self.data.split_seed.unwrap_or(self.training.seed)
     }
 
     /// The resolved config, every key written out.

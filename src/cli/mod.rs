@@ -1,5 +1,6 @@
 //! The command line: flags, printing, exit codes. One file a command.
 
+mod compare;
 mod completions;
 mod eval;
 mod failure;
@@ -34,6 +35,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Write a probability for every row; no label needed.
     Predict(predict::PredictArgs),
+    /// Train several models on one split and compare them.
+    Compare(compare::CompareArgs),
     /// Build vocabulary and cache only.
     Prepare(prepare::PrepareArgs),
     /// List all models.
@@ -83,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Prepare(args) => prepare::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Formats(args) => formats::run(&args),

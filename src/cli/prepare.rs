@@ -55,7 +55,7 @@ pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
 /// Raw files → vocabulary and cache, with its progress shown.
 pub(super) fn prepare_data(config: &Config, terminal: &mut Terminal) -> anyhow::Result<Prepared> {
     let mut observe = |event: PrepareEvent| show(terminal, event);
-    let prepared = prepare(&config.data, &config.features, config.training.seed, &mut observe);
+    let prepared = prepare(&config.data, &config.features, config.split_seed(), &mut observe);
     terminal.clear();
     let prepared = prepared.context("cannot prepare the data")?;
     let row_bytes = config.embedding.row_bytes(config.model.needs());

@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     embedding::{Embedding, Shape},
     features::Vocabulary,
+    metrics::{EvaluationRecord, RunRecord},
     models::{Model, Parameters},
     schema::Schema,
     training::load_best,
@@ -40,6 +41,28 @@ impl RunFolder {
         fs::create_dir_all(folder.checkpoints())
             .with_context(|| format!("cannot make the run folder {}", folder.path.display()))?;
         Ok(folder)
+    }
+
+    /// The folder of one run of several, new or not.
+    pub(super) fn at(path: &Path) -> anyhow::Result<Self> {
+        let folder = Self { path: path.to_owned() };
+        fs::create_dir_all(folder.checkpoints())
+            .with_context(|| format!("cannot make the run folder {}", path.display()))?;
+        Ok(folder)
+    }
+
+    /// What the run came to, if it ended with this config.
+    pub(super) fn finished(&self, config: &Config) -> anyhow::Result<Option<RunRecord>> {
+        if !self.result().exists() {
+            return Ok(None);
+        }
+        self.check_config(config)?;
+        if Config::load(&self.config(), &[])?.training.epochs != config.training.epochs {
+            return Ok(None);
+        }
+        let path = self.result();
+        let record = serde_json::from_slice(&fs::read(&path)?);
+        record.map(Some).with_context(|| format!("damaged: {}", path.display()))
     }
 
     /// The run that `checkpoint` names, and the checkpoint: a run folder means its best one.
@@ -71,6 +94,10 @@ impl RunFolder {
 
     pub(super) fn result(&self) -> PathBuf {
         self.path.join("result.json")
+    }
+
+    pub(super) fn report(&self) -> PathBuf {
+        self.path.join("report.html")
     }
 
     fn metrics(&self) -> PathBuf {
@@ -126,6 +153,17 @@ impl RunFolder {
         let lines = usize::try_from(lines)?;
         let kept: String = fs::read_to_string(&path)?.split_inclusive('\n').take(lines).collect();
         write(&path, kept.as_bytes())
+    }
+
+    /// All evaluations so far.
+    pub(super) fn evaluations(&self) -> anyhow::Result<Vec<EvaluationRecord>> {
+        let path = self.metrics();
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        let text = fs::read_to_string(&path)?;
+        let lines: Result<_, _> = text.lines().map(serde_json::from_str).collect();
+        lines.with_context(|| format!("damaged: {}", path.display()))
     }
 
     /// Adds an evaluation.

@@ -19,8 +19,8 @@ use crate::{
     config::Config,
     device::DeviceName,
     features::Prepared,
-    metrics::{Metrics, PrepareRecord, RunRecord},
-    report,
+    metrics::{Curves, Evaluation, PrepareRecord, Reason, RunRecord, curves},
+    report::{self, RunReport, Scored},
     training::{Event, Fit, Progress, Trainer, fit, load_best, load_last, score},
 };
 
@@ -99,7 +99,7 @@ impl Experiment<'_> {
         terminal.say(&format!("{}: {parameters} parameters on {device_name}", config.model.name()));
         let progress = train(folder, config, prepared, &mut trainer, progress, terminal)?;
         // loss → metrics
-        let test = test_metrics(folder, prepared, &mut trainer, terminal)?;
+        let scored = self.score_best(&mut trainer, terminal)?;
         // metrics → report
         let record = RunRecord {
             run: folder.path().display().to_string(),
@@ -111,7 +111,7 @@ impl Experiment<'_> {
             rows: row_counts(prepared),
             best_epoch: progress.has_best.then_some(progress.best_epoch),
             epochs: progress.epochs,
-            test,
+            test: scored.as_ref().filter(|scored| scored.part == TEST).map(|scored| scored.evaluation.metrics.clone()),
             prepare: PrepareRecord {
                 seconds: prepared.summary.seconds,
                 rows_per_second: prepared.summary.rows_per_second,
@@ -120,8 +120,33 @@ impl Experiment<'_> {
             peak_memory_bytes: peak_memory_bytes(),
             seconds: began.elapsed().as_secs_f64(),
         };
+        let page = RunReport {
+            record: &record,
+            evaluations: &folder.evaluations()?,
+            scored: scored.as_ref().map(ScoredPart::for_report),
+            config: &config.to_toml(),
+        };
+        report::write_report(&folder.report(), &page).context("cannot write the report")?;
         report::write_result(&folder.result(), &record).context("cannot write the result")?;
         Ok(record)
+    }
+
+    /// The best weights on the test part, or on the validation part where there is none.
+    fn score_best(&self, trainer: &mut Trainer, terminal: &mut Terminal) -> anyhow::Result<Option<ScoredPart>> {
+        let Prepared { test, validation, .. } = self.prepared;
+        let parts = [(TEST, test), ("validation", validation)];
+        let Some((part, cache)) = parts.into_iter().find_map(|(part, cache)| Some((part, cache.as_ref()?))) else {
+            return Ok(None);
+        };
+        let best = self.folder.checkpoints().join("best");
+        let (model, _) = load_best(&best, trainer.model().clone(), &mut trainer.embedding)
+            .context("cannot read the best checkpoint")?;
+        let scores = score(&model, &trainer.embedding, cache, trainer.device());
+        let evaluation = scores.evaluate();
+        for undefined in &evaluation.undefined {
+            terminal.warn(&undefined.to_string());
+        }
+        Ok(Some(ScoredPart { part, evaluation, curves: curves(&scores.logits, &scores.labels) }))
     }
 
     /// A new run's files, or the check that a resumed run still is the same experiment.
@@ -202,22 +227,19 @@ fn train(
     unwritten.map_or(Ok(progress), |error| Err(error).context("cannot write metrics.jsonl"))
 }
 
-/// Metrics of the best weights on the test part.
-fn test_metrics(
-    folder: &RunFolder,
-    prepared: &Prepared,
-    trainer: &mut Trainer,
-    terminal: &mut Terminal,
-) -> anyhow::Result<Option<Metrics>> {
-    let Some(test) = &prepared.test else { return Ok(None) };
-    let best = folder.checkpoints().join("best");
-    let (model, _) =
-        load_best(&best, trainer.model().clone(), &mut trainer.embedding).context("cannot read the best checkpoint")?;
-    let evaluation = score(&model, &trainer.embedding, test, trainer.device()).evaluate();
-    for undefined in &evaluation.undefined {
-        terminal.warn(&undefined.to_string());
+const TEST: &str = "test";
+
+/// What the best weights say of a part.
+struct ScoredPart {
+    part: &'static str,
+    evaluation: Evaluation,
+    curves: Result<Curves, Reason>,
+}
+
+impl ScoredPart {
+    fn for_report(&self) -> Scored<'_> {
+        Scored { part: self.part, evaluation: &self.evaluation, curves: &self.curves }
     }
-    Ok(Some(evaluation.metrics))
 }
 
 /// The most memory that this process held at a time; known on Linux alone.

@@ -8,6 +8,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::FormatName;
+use crate::seed::Seed;
 
 /// Which rows there are and how their columns are used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct DataConfig {
     /// How a share of the training rows is taken. Default: `random`.
     #[serde(default)]
     pub split_by: SplitBy,
+    /// The seed of a random share. Default: `training.seed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split_seed: Option<Seed>,
     /// The label's column. Default: `label`. Criteo's is always the first.
     #[serde(default = "default_label")]
     pub label: ColumnRef,

@@ -86,6 +86,7 @@ pub(super) fn fingerprints<'a>(inputs: impl Iterator<Item = &'a Input>) -> Resul
 pub(super) fn identity(data: &DataConfig, features: &FeaturesConfig, seed: Seed) -> String {
     let mut data = data.clone();
     data.cache.clear();
+    data.split_seed = None; // it is `seed`
     let mut features = features.clone();
     features.max_memory = MemoryLimit::default();
     features.shuffle_rows = FeaturesConfig::default().shuffle_rows;

@@ -1,0 +1,91 @@
+//! `secn compare`: its files, its JSON, its search, and that it goes on where it was killed.
+
+use std::fs;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+use crate::experiment::{Experiment, SECN, assert_has, failure, json, secn, stdout};
+
+const USAGE: i32 = 2;
+
+fn compare(experiment: &Experiment) -> Command {
+    let mut command = secn(&["compare", "--device", "cpu"]);
+    command.arg("--config").arg(experiment.path("config.toml")).arg("--run").arg(experiment.path("compare"));
+    command
+}
+
+#[test]
+fn compare_leaves_tables_charts_and_a_page_and_reads_what_is_finished() {
+    let experiment = Experiment::new(SECN);
+    let run = || json(compare(&experiment).args(["--models", "lr,secn", "--seeds", "2", "--json"]));
+    let record = run();
+    assert_eq!(record["dataset"], "config");
+    assert_eq!(record["rows"]["test"], 500);
+    let models = record["models"].as_array().unwrap();
+    let keys = ["model", "seed", "logloss", "auc", "parameters", "seconds", "rows_per_second"];
+    for (model, expected) in models.iter().zip([("lr", 2019), ("lr", 2020), ("secn", 2019), ("secn", 2020)]) {
+        assert_eq!((model["model"].as_str().unwrap(), model["seed"].as_u64().unwrap()), expected);
+        for key in keys {
+            assert!(!model[key].is_null(), "{key}: {model}");
+        }
+    }
+    assert_eq!(models.len(), 4);
+    assert_ne!(models[2]["logloss"], models[3]["logloss"], "a seed changes the run");
+    let files = ["table.md", "table.csv", "result.json", "logloss.svg", "auc.svg", "compare.html"];
+    for file in files {
+        assert!(fs::metadata(experiment.path("compare").join(file)).unwrap().len() > 0, "{file}");
+    }
+    let page = fs::read_to_string(experiment.path("compare/compare.html")).unwrap();
+    assert_has(&page, &["<svg", "prefers-color-scheme", "secn", "lr"]);
+
+    // one run is taken away, as if the comparison had been killed before it
+    fs::remove_dir_all(experiment.path("compare/models/secn/seed-2020")).unwrap();
+    let without_times = |mut record: Value| {
+        for model in record["models"].as_array_mut().unwrap() {
+            model["seconds"].take();
+            model["rows_per_second"].take();
+        }
+        record
+    };
+    assert_eq!(without_times(run()), without_times(record));
+}
+
+#[test]
+fn the_grid_is_searched_on_validation_and_the_choice_is_told() {
+    let grid = "[compare]\nmodels = [\"lr\"]\n[compare.set.all]\n\"training.epochs\" = 2\n\
+                [compare.grid.lr]\n\"embedding.learning_rate\" = [1e-6, 0.1]\n";
+    let experiment = Experiment::new(SECN);
+    let config = fs::read_to_string(experiment.path("config.toml")).unwrap();
+    experiment.write("config.toml", &format!("{config}{grid}"));
+    let output = compare(&experiment).assert().success().get_output().clone();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_has(&stderr, &["lr, candidate 2 of 2", "lr: chosen embedding.learning_rate = 0.1, training.epochs = 2"]);
+    let chosen = fs::read_to_string(experiment.path("compare/models/lr/seed-2019/config.toml")).unwrap();
+    assert_has(&chosen, &["learning_rate = 0.1", "epochs = 2"]);
+    assert!(!chosen.contains("[compare"), "a run's config is its own");
+}
+
+#[test]
+fn a_run_of_a_comparison_can_be_evaluated_and_has_a_report() {
+    let experiment = Experiment::new(SECN);
+    stdout(compare(&experiment).args(["--models", "fm"]));
+    let run = "compare/models/fm/seed-2019";
+    let record: Value = serde_json::from_slice(&fs::read(experiment.path(run).join("result.json")).unwrap()).unwrap();
+    let evaluated = json(&mut experiment.eval(run));
+    assert_eq!(evaluated["metrics"], record["test"]);
+    assert_has(&fs::read_to_string(experiment.path(run).join("report.html")).unwrap(), &["<svg", "logloss"]);
+}
+
+#[test]
+fn wrong_models_and_settings_are_usage_errors() {
+    let experiment = Experiment::new(SECN);
+    let stderr = failure(compare(&experiment).args(["--models", "lr,deepfn"]), USAGE);
+    assert_has(&stderr, &["`deepfn`", "`secn models`"]);
+    let stderr = failure(compare(&experiment).args(["--models", "lr", "--set", "data.test=[]"]), USAGE);
+    assert_has(&stderr, &["data.test"]);
+    let mut command = compare(&experiment);
+    let stderr =
+        failure(command.args(["--models", "lr", "--set", "compare.set.lr={ \"features.min_count\" = 3 }"]), USAGE);
+    assert_has(&stderr, &["may not change"]);
+}
