@@ -58,7 +58,7 @@ pub(super) fn prepare_data(config: &Config, terminal: &mut Terminal) -> anyhow::
     let prepared = prepare(&config.data, &config.features, config.split_seed(), &mut observe);
     terminal.clear();
     let prepared = prepared.context("cannot prepare the data")?;
-    let row_bytes = config.embedding.row_bytes(config.model.needs());
+    let row_bytes = config.embedding.row_bytes(config.model.needs(), prepared.schema.len());
     prepared.vocabulary.check_memory(row_bytes, config.features.max_memory).context("cannot make the table")?;
     for line in summary(config, &prepared) {
         terminal.say(&line);
@@ -88,7 +88,7 @@ fn summary(config: &Config, prepared: &Prepared) -> Vec<String> {
     const MIB: f64 = (1 << 20) as f64;
     let rows = row_counts(prepared);
     let vocabulary = prepared.vocabulary.table_rows();
-    let table = vocabulary * config.embedding.row_bytes(config.model.needs());
+    let table = vocabulary * config.embedding.row_bytes(config.model.needs(), prepared.schema.len());
     let summary = &prepared.summary;
     let speed = if summary.cached {
         "from the cache".to_owned()

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Needs;
+use super::{Needs, Shape};
 use crate::ranges::{Count, NonNegative, Positive};
 
 /// Size, start and optimizer of the table.
@@ -35,9 +35,10 @@ impl Default for EmbeddingConfig {
 }
 
 impl EmbeddingConfig {
-    /// The bytes of one id in the tables that a model needs: weights and the moments beside them.
-    pub fn row_bytes(&self, needs: Needs) -> usize {
-        let numbers = if needs.vectors { self.dim.get() } else { 0 } + usize::from(needs.linear);
+    /// The bytes of one id of `fields` fields in the tables that a model needs: weights and the moments beside them.
+    pub fn row_bytes(&self, needs: Needs, fields: usize) -> usize {
+        let shape = Shape { fields, dim: self.dim.get() };
+        let numbers = needs.vectors.width(shape) + usize::from(needs.linear);
         numbers * (1 + self.optimizer.moments()) * size_of::<f32>()
     }
 }
@@ -66,5 +67,20 @@ impl RowOptimizer {
             Self::Adagrad => 1,
             Self::Adam | Self::Ftrl | Self::DenseAdam => 2,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedding::Vectors;
+
+    #[test]
+    fn a_row_holds_a_vector_for_each_partner_where_the_model_needs_it() {
+        let bytes = |vectors| EmbeddingConfig::default().row_bytes(Needs { vectors, linear: true }, 39);
+        // a weight and Adagrad's moment, 4 bytes each
+        assert_eq!(bytes(Vectors::None), 8);
+        assert_eq!(bytes(Vectors::One), (16 + 1) * 8);
+        assert_eq!(bytes(Vectors::APartner), (39 * 16 + 1) * 8);
     }
 }

@@ -14,18 +14,32 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Of given tensors, for tests and tools: vectors `[batch, fields, dim]`, first-order weights `[batch, fields]`.
+    /// Of given tensors, for tests and tools: vectors `[batch, fields, width]`, first-order weights `[batch, fields]`.
     pub fn new(vectors: Option<Tensor<3>>, linear: Option<Tensor<2>>) -> Self {
         Self { vectors, linear }
     }
 
     /// # Shapes
-    /// - returns: `[batch, fields, dim]`, each feature's vector times its value
+    /// - returns: `[batch, fields, dim]`, each feature's vector times its value; `fields * dim` numbers a feature for
+    ///   [`Vectors::APartner`](super::Vectors)
     ///
     /// # Panics
     /// Where the model didn't say in `needs` that it reads vectors.
     pub fn vectors(&self) -> Tensor<3> {
         self.vectors.clone().expect("a model that reads vectors says so in `needs`")
+    }
+
+    /// All vectors of a row, field after field.
+    ///
+    /// # Shapes
+    /// - returns: `[batch, fields * dim]`
+    ///
+    /// # Panics
+    /// As [`Self::vectors`].
+    pub fn concatenation(&self) -> Tensor<2> {
+        let vectors = self.vectors();
+        let [batch, fields, dim] = vectors.dims();
+        vectors.reshape([batch, fields * dim])
     }
 
     /// `Σ_i w_i x_i`, the first-order term.
@@ -50,7 +64,7 @@ pub struct Leaves {
     values: Option<Tensor<2>>,
 }
 
-/// Gradients of a batch's distinct rows, summed over equal ids: `[unique, dim]` and `[unique]`.
+/// Gradients of a batch's distinct rows, summed over equal ids: `[unique, width]` and `[unique]`.
 #[derive(Clone, Debug)]
 pub struct TableGradients {
     pub vectors: Option<Vec<f32>>,

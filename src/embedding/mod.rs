@@ -32,10 +32,29 @@ pub struct Shape {
 /// Which tables a model reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// A vector of `dim` numbers an id.
-    pub vectors: bool,
+    pub vectors: Vectors,
     /// A first-order weight an id.
     pub linear: bool,
+}
+
+/// How many vectors of `dim` numbers an id has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vectors {
+    None,
+    One,
+    /// One for each field that it meets in a pair, one behind the other: FFM's.
+    APartner,
+}
+
+impl Vectors {
+    /// Numbers an id.
+    pub fn width(self, shape: Shape) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One => shape.dim,
+            Self::APartner => shape.fields * shape.dim,
+        }
+    }
 }
 
 /// The tables of one model.
@@ -49,13 +68,15 @@ pub struct Embedding {
 impl Embedding {
     /// New tables for the fields' id ranges: vectors from `N(0, init_std²)`, first-order weights from zero.
     pub fn new(config: &EmbeddingConfig, needs: Needs, fields: &[Range<u32>], seed: Seed) -> Self {
-        let table = |needed: bool, name: &str, dim: usize, deviation: f64| {
-            needed.then(|| Table::new(fields, dim, config.optimizer, |table| table.randomize(deviation, seed, name)))
+        let table = |name: &str, width: usize, deviation: f64| {
+            let start = |table: &mut Table| table.randomize(deviation, seed, name);
+            (width > 0).then(|| Table::new(fields, width, config.optimizer, start))
         };
+        let width = needs.vectors.width(Shape { fields: fields.len(), dim: config.dim.get() });
         Self {
             config: config.clone(),
-            vectors: table(needs.vectors, "vectors", config.dim.get(), config.init_std.value()),
-            linear: table(needs.linear, "linear", 1, 0.0),
+            vectors: table("vectors", width, config.init_std.value()),
+            linear: table("linear", usize::from(needs.linear), 0.0),
         }
     }
 

@@ -27,11 +27,9 @@ impl AttentionConfig {
         self.heads.get() * self.dim.get()
     }
 
-    /// Weights by Glorot's normal.
-    pub fn init(&self, dim: usize, parameters: &Parameters) -> Attention {
-        let width = self.output_dim();
-        let deviation = (2.0 / (dim + width) as f64).sqrt();
-        let weight = |name: &str| parameters.normal(&format!("attention.{name}"), [dim, width], deviation);
+    /// Weights by Glorot's normal; `name` is the attention's own among the model's weights.
+    pub fn init(&self, name: &str, dim: usize, parameters: &Parameters) -> Attention {
+        let weight = |part: &str| parameters.glorot(&format!("{name}.{part}"), [dim, self.output_dim()]);
         Attention {
             query: weight("query"),
             key: weight("key"),

@@ -2,6 +2,7 @@
 
 use burn::{
     module::{Param, ParamId},
+    nn::Linear,
     tensor::{Device, Tensor, TensorData},
 };
 use rand_distr::{Distribution, Normal, Uniform};
@@ -22,7 +23,32 @@ impl<'a> Parameters<'a> {
 
     /// A weight of zeros.
     pub fn zeros<const D: usize>(&self, name: &str, shape: [usize; D]) -> Param<Tensor<D>> {
-        self.filled(name, shape, vec![0.0; shape.iter().product()])
+        self.constant(name, shape, 0.0)
+    }
+
+    /// A weight whose numbers all are `value`.
+    pub fn constant<const D: usize>(&self, name: &str, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
+        self.filled(name, shape, vec![value; shape.iter().product()])
+    }
+
+    /// A matrix `[input, output]` by Glorot's normal: variance `2 / (input + output)`.
+    pub fn glorot(&self, name: &str, shape: [usize; 2]) -> Param<Tensor<2>> {
+        let [input, output] = shape;
+        self.normal(name, shape, (2.0 / (input + output) as f64).sqrt())
+    }
+
+    /// The last weight before a logit, `[input, 1]`, from `U(-1/√input, 1/√input)`.
+    pub fn head(&self, name: &str, input: usize) -> Param<Tensor<2>> {
+        self.uniform(name, [input, 1], (1.0 / input as f64).sqrt())
+    }
+
+    /// A linear map: its weight by [`Self::glorot`], its bias zero.
+    pub fn linear(&self, name: &str, shape: [usize; 2]) -> Linear {
+        let [_, output] = shape;
+        Linear {
+            weight: self.glorot(&format!("{name}.weight"), shape),
+            bias: Some(self.zeros(&format!("{name}.bias"), [output])),
+        }
     }
 
     /// A weight drawn from `N(0, deviation²)`.

@@ -8,9 +8,12 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Needs, Parameters, Shape};
+use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors, counts};
 use crate::{
-    layers::{mlp::Mlp, pairwise::pairwise_dot},
+    layers::{
+        mlp::{Mlp, MlpConfig},
+        pairwise::pairwise_dot,
+    },
     ranges::{Count, Share},
 };
 
@@ -23,27 +26,28 @@ pub struct DeepFmConfig {
     /// The share of hidden units dropped in training. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout: Option<Share>,
+    /// Whether hidden layers are normalized over the batch, before ReLU. Default false.
+    pub batch_norm: bool,
 }
 
 impl Default for DeepFmConfig {
     fn default() -> Self {
-        let units = Count::new(400).expect("400 is above 0");
-        Self { mlp: vec![units; 3], dropout: None }
+        Self { mlp: counts(400, 3), dropout: None, batch_norm: false }
+    }
+}
+
+impl Settings for DeepFmConfig {
+    fn needs(&self) -> Needs {
+        Needs { vectors: Vectors::One, linear: true }
     }
 }
 
 impl DeepFmConfig {
-    #[expect(clippy::unused_self, reason = "every model's config answers in the same way")]
-    pub(super) fn needs(&self) -> Needs {
-        Needs { vectors: true, linear: true }
-    }
-
-    /// Weights as [`Mlp::init`] draws them; the bias starts from zero.
+    /// Weights as [`MlpConfig::init`] draws them; the bias starts from zero.
     pub fn init(&self, shape: Shape, parameters: &Parameters) -> DeepFm {
         let Shape { fields, dim } = shape;
-        let hidden: Vec<usize> = self.mlp.iter().map(|units| units.get()).collect();
-        let dropout = self.dropout.map_or(0.0, Share::value);
-        DeepFm { bias: parameters.zeros("bias", [1]), mlp: Mlp::init(fields * dim, &hidden, dropout, parameters) }
+        let mlp = MlpConfig { units: &self.mlp, dropout: self.dropout, batch_norm: self.batch_norm };
+        DeepFm { bias: parameters.zeros("bias", [1]), mlp: mlp.init("mlp", fields * dim, parameters) }
     }
 }
 
@@ -57,11 +61,9 @@ pub struct DeepFm {
 impl DeepFm {
     /// # Shapes
     /// - returns: `[batch]`
-    pub fn forward(&self, embedded: Embedded) -> Tensor<1> {
-        let vectors = embedded.vectors();
-        let [batch, fields, dim] = vectors.dims();
-        let pairs = pairwise_dot(vectors.clone());
-        let deep = self.mlp.forward(vectors.reshape([batch, fields * dim]));
+    pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
+        let pairs = pairwise_dot(embedded.vectors());
+        let deep = self.mlp.forward(embedded.concatenation());
         embedded.linear_sum() + pairs + deep + self.bias.val()
     }
 }

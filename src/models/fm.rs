@@ -8,7 +8,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Needs, Parameters, Shape};
+use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors};
 use crate::layers::pairwise::pairwise_dot;
 
 /// `[model.fm]`; it has no keys.
@@ -16,14 +16,14 @@ use crate::layers::pairwise::pairwise_dot;
 #[serde(deny_unknown_fields)]
 pub struct FmConfig {}
 
-impl FmConfig {
-    #[expect(clippy::unused_self, reason = "every model's config answers in the same way")]
-    pub(super) fn needs(&self) -> Needs {
-        Needs { vectors: true, linear: true }
+impl Settings for FmConfig {
+    fn needs(&self) -> Needs {
+        Needs { vectors: Vectors::One, linear: true }
     }
+}
 
+impl FmConfig {
     /// The bias starts from zero.
-    #[expect(clippy::unused_self, reason = "every model's config answers in the same way")]
     pub fn init(&self, _shape: Shape, parameters: &Parameters) -> Fm {
         Fm { bias: parameters.zeros("bias", [1]) }
     }
@@ -38,7 +38,7 @@ pub struct Fm {
 impl Fm {
     /// # Shapes
     /// - returns: `[batch]`
-    pub fn forward(&self, embedded: Embedded) -> Tensor<1> {
+    pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
         let pairs = pairwise_dot(embedded.vectors());
         embedded.linear_sum() + pairs + self.bias.val()
     }

@@ -6,21 +6,21 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Needs, Parameters, Shape};
+use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors};
 
 /// `[model.lr]`; it has no keys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LrConfig {}
 
-impl LrConfig {
-    #[expect(clippy::unused_self, reason = "every model's config answers in the same way")]
-    pub(super) fn needs(&self) -> Needs {
-        Needs { vectors: false, linear: true }
+impl Settings for LrConfig {
+    fn needs(&self) -> Needs {
+        Needs { vectors: Vectors::None, linear: true }
     }
+}
 
+impl LrConfig {
     /// The bias starts from zero.
-    #[expect(clippy::unused_self, reason = "every model's config answers in the same way")]
     pub fn init(&self, _shape: Shape, parameters: &Parameters) -> Lr {
         Lr { bias: parameters.zeros("bias", [1]) }
     }
@@ -35,7 +35,7 @@ pub struct Lr {
 impl Lr {
     /// # Shapes
     /// - returns: `[batch]`
-    pub fn forward(&self, embedded: Embedded) -> Tensor<1> {
+    pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
         embedded.linear_sum() + self.bias.val()
     }
 }

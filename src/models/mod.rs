@@ -16,8 +16,9 @@ pub use self::{
     lr::{Lr, LrConfig},
     secn::{Secn, SecnConfig},
 };
+use crate::ranges::Count;
 pub use crate::{
-    embedding::{Embedded, Needs, Shape},
+    embedding::{Embedded, Needs, Shape, Vectors},
     layers::parameters::Parameters,
 };
 
@@ -32,6 +33,45 @@ pub struct ModelInfo {
     pub paper: &'static str,
     /// A config to start from.
     pub config: &'static str,
+}
+
+/// What a model says of a batch.
+#[derive(Clone, Debug)]
+pub struct Logits {
+    /// `[batch]`: what is evaluated and predicted.
+    pub logits: Tensor<1>,
+    /// `[batch]` each: the logits of two networks that are trained on the labels beside their common one.
+    pub towers: Option<[Tensor<1>; 2]>,
+}
+
+impl From<Tensor<1>> for Logits {
+    fn from(logits: Tensor<1>) -> Self {
+        Self { logits, towers: None }
+    }
+}
+
+/// What every model's config answers.
+trait Settings {
+    /// Which tables the model reads.
+    fn needs(&self) -> Needs;
+
+    /// Holds the keys to the rules between them and `embedding.dim`.
+    ///
+    /// # Errors
+    /// What was expected and found, with the names of both keys.
+    fn check(&self, _dim: usize) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// A default above 0.
+fn count(value: usize) -> Count {
+    Count::new(value).expect("defaults are above 0")
+}
+
+/// A default of `layers` equal layers.
+fn counts(units: usize, layers: usize) -> Vec<Count> {
+    vec![count(units); layers]
 }
 
 macro_rules! registry {
@@ -72,6 +112,14 @@ macro_rules! registry {
                 match self { $(Self::$variant(config) => config.needs(),)+ }
             }
 
+            /// Holds the model's keys to the rules between them and `embedding.dim`.
+            ///
+            /// # Errors
+            /// What was expected and found, with the names of both keys.
+            pub fn check(&self, dim: usize) -> Result<(), String> {
+                match self { $(Self::$variant(config) => config.check(dim),)+ }
+            }
+
             /// A model with new weights.
             pub fn init(&self, shape: Shape, parameters: &Parameters) -> Model {
                 match self { $(Self::$variant(config) => Model::$variant(config.init(shape, parameters)),)+ }
@@ -82,8 +130,8 @@ macro_rules! registry {
             /// # Shapes
             /// - embedded: `batch` rows
             /// - returns: `[batch]` logits
-            pub fn forward(&self, embedded: Embedded) -> Tensor<1> {
-                match self { $(Self::$variant(model) => model.forward(embedded),)+ }
+            pub fn forward(&self, embedded: &Embedded) -> Logits {
+                match self { $(Self::$variant(model) => model.forward(embedded).into(),)+ }
             }
         }
     };

@@ -10,12 +10,12 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Needs, Parameters, Shape};
+use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors, count};
 use crate::{
     layers::{
         attention::{Attention, AttentionConfig},
         cross_stack::{Activation, CrossStack, Form, Product, Residual, Sharing, StackConfig},
-        mlp::Mlp,
+        mlp::{Mlp, MlpConfig},
     },
     ranges::{Count, Share},
 };
@@ -44,12 +44,14 @@ pub struct SecnConfig {
     /// The share of the MLP's hidden units dropped in training. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout: Option<Share>,
+    /// Whether the MLP's hidden layers are normalized over the batch, before ReLU. Default false.
+    pub batch_norm: bool,
 }
 
 impl Default for SecnConfig {
     fn default() -> Self {
         Self {
-            layers: Count::new(3).expect("3 is above 0"),
+            layers: count(3),
             weights: Sharing::default(),
             product: Product::default(),
             residual: Residual::default(),
@@ -58,30 +60,32 @@ impl Default for SecnConfig {
             attention: None,
             mlp: Vec::new(),
             dropout: None,
+            batch_norm: false,
         }
     }
 }
 
-impl SecnConfig {
-    pub(super) fn needs(&self) -> Needs {
-        Needs { vectors: true, linear: self.linear }
+impl Settings for SecnConfig {
+    fn needs(&self) -> Needs {
+        Needs { vectors: Vectors::One, linear: self.linear }
     }
+}
 
-    /// Weights as [`StackConfig::init`], [`AttentionConfig::init`] and [`Mlp::init`] draw them; the head starts from
-    /// `U(-1/√n, 1/√n)`.
+impl SecnConfig {
+    /// Weights as [`StackConfig::init`], [`AttentionConfig::init`], [`MlpConfig::init`] and [`Parameters::head`] draw
+    /// them.
     pub fn init(&self, shape: Shape, parameters: &Parameters) -> Secn {
         let Shape { fields, dim } = shape;
         let form = Form { product: self.product, activation: self.activation };
         let stack = StackConfig { layers: self.layers.get(), sharing: self.weights, residual: self.residual, form };
         let pooled_dim = self.attention.map_or(dim, |attention| attention.output_dim());
-        let hidden: Vec<usize> = self.mlp.iter().map(|units| units.get()).collect();
-        let dropout = self.dropout.map_or(0.0, Share::value);
+        let mlp = MlpConfig { units: &self.mlp, dropout: self.dropout, batch_norm: self.batch_norm };
         Secn {
             stack: stack.init(fields, dim, parameters),
-            attention: self.attention.map(|attention| attention.init(dim, parameters)),
-            head: parameters.uniform("head", [pooled_dim, 1], (1.0 / pooled_dim as f64).sqrt()),
+            attention: self.attention.map(|attention| attention.init("attention", dim, parameters)),
+            head: parameters.head("head", pooled_dim),
             bias: parameters.zeros("bias", [1]),
-            mlp: (!hidden.is_empty()).then(|| Mlp::init(fields * dim, &hidden, dropout, parameters)),
+            mlp: (!self.mlp.is_empty()).then(|| mlp.init("mlp", fields * dim, parameters)),
             linear: self.linear,
         }
     }
@@ -102,19 +106,17 @@ pub struct Secn {
 impl Secn {
     /// # Shapes
     /// - returns: `[batch]`
-    pub fn forward(&self, embedded: Embedded) -> Tensor<1> {
+    pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
         const FIELDS: usize = 1;
-        let vectors = embedded.vectors();
-        let [batch, fields, dim] = vectors.dims();
         let pooled: Tensor<2> = match &self.attention {
-            None => self.stack.forward_pooled(vectors.clone()),
+            None => self.stack.forward_pooled(embedded.vectors()),
             Some(attention) => {
-                attention.forward(self.stack.forward(vectors.clone())).sum_dim(FIELDS).squeeze_dim(FIELDS)
+                attention.forward(self.stack.forward(embedded.vectors())).sum_dim(FIELDS).squeeze_dim(FIELDS)
             }
         };
         let mut logits: Tensor<1> = pooled.matmul(self.head.val()).squeeze_dim(1) + self.bias.val();
         if let Some(mlp) = &self.mlp {
-            logits = logits + mlp.forward(vectors.reshape([batch, fields * dim]));
+            logits = logits + mlp.forward(embedded.concatenation());
         }
         if self.linear { logits + embedded.linear_sum() } else { logits }
     }

@@ -124,6 +124,21 @@ impl ModuleMapper for Updater<'_> {
     }
 }
 
+/// The number of trainable weights; running statistics, which no gradient moves, don't count.
+pub(super) fn parameters(model: &Model) -> usize {
+    struct Counter(usize);
+    impl ModuleVisitor for Counter {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            if parameter.is_require_grad() {
+                self.0 += parameter.shape().num_elements();
+            }
+        }
+    }
+    let mut counter = Counter(0);
+    model.visit(&mut counter);
+    counter.0
+}
+
 /// The sum of all squares of the dense gradients.
 pub(super) fn squared_norm(model: &Model, gradients: &GradientsParams) -> f64 {
     struct Norm<'a>(&'a GradientsParams, f64);
@@ -160,7 +175,7 @@ pub struct Weight {
     pub values: Vec<f32>,
 }
 
-/// All dense weights, in the model's order, named by their path in it.
+/// All dense weights and running statistics, in the model's order, named by their path in it.
 pub fn weights(model: &impl Module) -> Vec<Weight> {
     #[derive(Default)]
     struct Collector {
@@ -217,9 +232,9 @@ pub fn with_weights<M: Module>(model: M, weights: &[Weight]) -> Result<M, String
                     .get_or_insert(format!("weight `{name}`: expected shape {shape:?}, found {:?}", weight.shape));
                 return parameter;
             }
-            let device = parameter.device();
-            let tensor = Tensor::from_data(TensorData::new(weight.values.clone(), shape), &device);
-            Param::initialized(parameter.id, if device.is_autodiff() { tensor.require_grad() } else { tensor })
+            let tensor = Tensor::from_data(TensorData::new(weight.values.clone(), shape), &parameter.device());
+            let tensor = if parameter.is_require_grad() { tensor.require_grad() } else { tensor };
+            Param::initialized(parameter.id, tensor)
         }
     }
     let mut loader = Loader { path: Vec::new(), weights, problem: None };

@@ -43,6 +43,6 @@ pub fn score(model: &Model, embedding: &Embedding, cache: &Cache, device: &Devic
 
 /// The logits of one batch; neither model nor device has autodiff.
 pub fn score_batch(model: &Model, embedding: &Embedding, batch: &Batch, device: &Device) -> Vec<f32> {
-    let logits = model.forward(embedding.gather(batch, device).embedded());
-    logits.into_data().try_to_vec().expect("logits are f32, as the weights are")
+    let output = model.forward(&embedding.gather(batch, device).embedded());
+    output.logits.into_data().try_to_vec().expect("logits are f32, as the weights are")
 }

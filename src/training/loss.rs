@@ -2,6 +2,32 @@
 
 use burn::tensor::{Tensor, activation};
 
+use crate::models::Logits;
+
+/// The loss of a batch.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    /// `[1]`: the logloss of the logits, which is reported.
+    pub logloss: Tensor<1>,
+    /// `[1]`: what is descended.
+    pub total: Tensor<1>,
+}
+
+impl Loss {
+    /// The logloss; where a model has towers, DCNv3's Tri-BCE (arXiv 2407.13349, section 4.4):
+    /// `L + max(0, L_D − L) L_D + max(0, L_S − L) L_S`, whose factors are constants to the gradient.
+    pub fn new(output: Logits, labels: &Tensor<1>) -> Self {
+        let plain = logloss(output.logits, labels.clone());
+        let mut total = plain.clone();
+        for tower in output.towers.into_iter().flatten() {
+            let loss = logloss(tower, labels.clone());
+            let factor = (loss.clone() - plain.clone()).clamp_min(0.0).detach();
+            total = total + factor * loss;
+        }
+        Self { logloss: plain, total }
+    }
+}
+
 /// The mean logloss in nats, from logits and so stable: `(1 − y)·z − ln σ(z)`.
 ///
 /// # Shapes
@@ -26,5 +52,24 @@ mod tests {
         let labels = Tensor::<1>::from_floats([0.0, 0.0, 1.0], &device);
         let loss: f32 = logloss(logits, labels).into_scalar();
         assert!((loss - (1e4 + std::f32::consts::LN_2) / 3.0).abs() < 1e-2, "{loss}");
+    }
+
+    /// A label of 1 and logits of 1, 3 and −1, so that `L = 0.3133`, `L_D = 0.0486` and `L_S = 1.3133`.
+    #[test]
+    fn a_tower_worse_than_the_logits_is_pulled_by_its_lag_and_a_better_one_is_left() {
+        let device = Device::flex().autodiff();
+        let [logits, deep, shallow] =
+            [1.0_f32, 3.0, -1.0].map(|logit| Tensor::<1>::from_floats([logit], &device).require_grad());
+        let output = Logits { logits: logits.clone(), towers: Some([deep.clone(), shallow.clone()]) };
+        let loss = Loss::new(output, &Tensor::ones([1], &device));
+        let near = |found: f32, expected: f32| assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+        near(loss.logloss.clone().into_scalar(), 0.3133);
+        near(loss.total.clone().into_scalar(), 0.3133 + 1.0 * 1.3133);
+        let gradients = loss.total.backward();
+        let gradient = |leaf: &Tensor<1>| leaf.grad(&gradients).unwrap().into_scalar::<f32>();
+        // σ(z) − 1, times 1, 0 and the lag of 1
+        near(gradient(&logits), -0.2689);
+        near(gradient(&deep), 0.0);
+        near(gradient(&shallow), -0.7311);
     }
 }

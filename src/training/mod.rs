@@ -18,7 +18,7 @@ pub use self::{
     error::TrainingError,
     evaluate::{Scores, score, score_batch},
     fit::{Event, Fit, StepEvent, fit},
-    loss::logloss,
+    loss::{Loss, logloss},
     schedule::{Decay, Exponential, Plateau, Schedule, ScheduleState, Warmup},
     step::{StepOutcome, Trainer},
 };

@@ -1,12 +1,11 @@
 //! One training step: gather, forward, loss, backward, clip, update.
 
 use burn::{
-    module::Module,
     optim::GradientsParams,
     tensor::{Device, Tensor, TensorData},
 };
 
-use super::{DenseState, TrainingConfig, dense, loss::logloss};
+use super::{DenseState, Loss, TrainingConfig, dense};
 use crate::{
     embedding::{Embedding, TableGradients},
     features::Batch,
@@ -49,7 +48,7 @@ impl Trainer {
 
     /// The number of trainable weights, dense and in the tables.
     pub fn parameters(&self) -> usize {
-        self.model().num_params() + self.embedding.parameters()
+        dense::parameters(self.model()) + self.embedding.parameters()
     }
 
     /// The device with autodiff.
@@ -64,13 +63,13 @@ impl Trainer {
         let model = self.model.take().expect("the model is back in place after every step");
         let leaves = self.embedding.gather(batch, &self.device);
         let labels = Tensor::from_data(TensorData::new(batch.labels.clone(), [batch.rows]), &self.device);
-        let loss_tensor = logloss(model.forward(leaves.embedded()), labels);
-        let loss = f64::from(loss_tensor.clone().into_scalar::<f32>());
+        let Loss { logloss, total } = Loss::new(model.forward(&leaves.embedded()), &labels);
+        let loss = f64::from(logloss.into_scalar::<f32>());
         if !loss.is_finite() {
             self.model = Some(model);
             return StepOutcome { loss, learning_rate };
         }
-        let mut gradients = loss_tensor.backward();
+        let mut gradients = total.backward();
         let mut table_gradients = leaves.sum_gradients(&mut gradients, batch);
         let mut dense_gradients = GradientsParams::from_grads(gradients, &model);
         clip(config.clip_norm.value(), &model, &mut dense_gradients, &mut table_gradients);

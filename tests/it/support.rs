@@ -9,7 +9,7 @@ use secn::{
     embedding::{Embedding, TableGradients},
     features::Batch,
     models::Model,
-    training::logloss,
+    training::Loss,
 };
 
 /// A batch of `[rows][fields]` ids whose fields have `field_rows` ids each.
@@ -44,13 +44,30 @@ pub(crate) fn batch(ids: &[Vec<u32>], values: Option<Vec<f32>>, labels: Vec<f32>
 /// Logits, loss and all gradients of one batch.
 pub(crate) struct Pass {
     pub(crate) logits: Vec<f32>,
+    /// Of the logits.
     pub(crate) loss: f64,
     pub(crate) table: TableGradients,
     /// By the weight's path in the model.
     pub(crate) dense: Vec<(String, Vec<f32>)>,
 }
 
+/// A pass whose gradients are of the logits' logloss.
 pub(crate) fn pass(model: &Model, embedding: &Embedding, batch: &Batch, device: &Device) -> Pass {
+    pass_of(model, embedding, batch, device, |loss| loss.logloss)
+}
+
+/// A pass whose gradients are of what training descends.
+pub(crate) fn training_pass(model: &Model, embedding: &Embedding, batch: &Batch, device: &Device) -> Pass {
+    pass_of(model, embedding, batch, device, |loss| loss.total)
+}
+
+fn pass_of(
+    model: &Model,
+    embedding: &Embedding,
+    batch: &Batch,
+    device: &Device,
+    descended: impl Fn(Loss) -> Tensor<1>,
+) -> Pass {
     struct Collector<'a> {
         path: Vec<String>,
         gradients: &'a GradientsParams,
@@ -64,23 +81,23 @@ pub(crate) fn pass(model: &Model, embedding: &Embedding, batch: &Batch, device: 
             self.path.pop();
         }
         fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-            let gradient = self.gradients.get::<D>(parameter.id).expect("every weight has a gradient");
-            self.found.push((self.path.join("."), gradient.into_data().try_to_vec().unwrap()));
+            // running statistics follow the batches, not a gradient
+            if parameter.is_require_grad() {
+                let gradient = self.gradients.get::<D>(parameter.id).expect("every weight has a gradient");
+                self.found.push((self.path.join("."), gradient.into_data().try_to_vec().unwrap()));
+            }
         }
     }
     let leaves = embedding.gather(batch, device);
-    let logits = model.forward(leaves.embedded());
+    let output = model.forward(&leaves.embedded());
+    let logits = output.logits.clone().into_data().try_to_vec().unwrap();
     let labels = Tensor::from_data(TensorData::new(batch.labels.clone(), [batch.rows]), device);
-    let loss = logloss(logits.clone(), labels);
-    let mut gradients = loss.backward();
+    let loss = Loss::new(output, &labels);
+    let logloss = f64::from(loss.logloss.clone().into_scalar::<f32>());
+    let mut gradients = descended(loss).backward();
     let table = leaves.sum_gradients(&mut gradients, batch);
     let gradients = GradientsParams::from_grads(gradients, model);
     let mut collector = Collector { path: Vec::new(), gradients: &gradients, found: Vec::new() };
     model.visit(&mut collector);
-    Pass {
-        logits: logits.into_data().try_to_vec().unwrap(),
-        loss: f64::from(loss.into_scalar::<f32>()),
-        table,
-        dense: collector.found,
-    }
+    Pass { logits, loss: logloss, table, dense: collector.found }
 }

@@ -1,6 +1,6 @@
-//! The sum over all pairs of fields of their vectors' products: FM's second order, the pooling of NFM.
+//! Products of all pairs of fields' vectors: FM's second order, the pooling of NFM, the order of the pairs of AFM and FFM.
 //!
-//! Rendle, ICDM 2010, Lemma 3.1. One operation on the CPU, composed of burn's operations elsewhere.
+//! Rendle, ICDM 2010, Lemma 3.1. The sums are one operation on the CPU, composed of burn's operations elsewhere.
 
 pub mod kernel;
 
@@ -15,11 +15,24 @@ use burn::{
         backend_extension,
         tensor::FloatTensor,
     },
-    tensor::Tensor,
+    tensor::{Device, Int, Tensor, TensorData},
 };
 
 use super::flex;
 use crate::device::has_fused_kernels;
+
+/// All pairs `(i, j)` with `i < j < fields`, in lexicographic order.
+pub fn pairs(fields: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..fields).flat_map(move |left| (left + 1..fields).map(move |right| (left, right)))
+}
+
+/// Positions along an axis, for `Tensor::select`.
+pub fn positions(positions: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
+    let positions: Vec<i64> =
+        positions.map(|position| i64::try_from(position).expect("a position in memory fits 63 bits")).collect();
+    let count = positions.len();
+    Tensor::from_data(TensorData::new(positions, [count]), device)
+}
 
 /// Sums the inner products of all pairs of vectors, in time linear in `fields`.
 ///
@@ -30,93 +43,142 @@ use crate::device::has_fused_kernels;
 /// - returns: `[batch]`
 pub fn pairwise_dot(vectors: Tensor<3>) -> Tensor<1> {
     if has_fused_kernels(&vectors.device()) {
-        return Tensor::from_dispatch(<Dispatch as PairwiseOps>::pairwise_dot(vectors.into_dispatch()));
+        let dot = <Dispatch as PairwiseOps>::pairwise(vectors.into_dispatch(), Pooling::Dot);
+        return Tensor::from_dispatch(dot);
     }
     pairwise_dot_composed(vectors)
 }
 
 /// The same of burn's own operations.
 pub fn pairwise_dot_composed(vectors: Tensor<3>) -> Tensor<1> {
+    pairwise_sum_composed(vectors).sum_dim(1).squeeze_dim(1)
+}
+
+/// Sums the elementwise products of all pairs of vectors, in time linear in `fields`.
+///
+/// `Σ_{i<j} vᵢ ⊙ vⱼ = ½ [(Σᵢ vᵢ)² − Σᵢ vᵢ²]`.
+///
+/// # Shapes
+/// - vectors: `[batch, fields, dim]`
+/// - returns: `[batch, dim]`
+pub fn pairwise_sum(vectors: Tensor<3>) -> Tensor<2> {
+    if has_fused_kernels(&vectors.device()) {
+        let sum = <Dispatch as PairwiseOps>::pairwise(vectors.into_dispatch(), Pooling::Sum);
+        return Tensor::from_dispatch(sum);
+    }
+    pairwise_sum_composed(vectors)
+}
+
+/// The same of burn's own operations.
+pub fn pairwise_sum_composed(vectors: Tensor<3>) -> Tensor<2> {
     const FIELDS: usize = 1;
     let square_of_sum = vectors.clone().sum_dim(FIELDS).square();
     let sum_of_squares = vectors.square().sum_dim(FIELDS);
-    let pairs: Tensor<2> = (square_of_sum - sum_of_squares).mul_scalar(0.5).squeeze_dim(FIELDS);
-    pairs.sum_dim(1).squeeze_dim(1)
+    (square_of_sum - sum_of_squares).mul_scalar(0.5).squeeze_dim(FIELDS)
+}
+
+/// What becomes of the pairs' products.
+#[derive(Clone, Copy, Debug)]
+pub enum Pooling {
+    /// Inner products: a number a row.
+    Dot,
+    /// Elementwise products: `dim` numbers a row.
+    Sum,
 }
 
 /// The operation as backends see it.
 #[backend_extension(Flex, Autodiff)]
 pub trait PairwiseOps: Backend {
-    fn pairwise_dot(vectors: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn pairwise(vectors: FloatTensor<Self>, pooling: Pooling) -> FloatTensor<Self>;
 }
 
 /// Forward and backward pass of a backend that has them.
 pub trait PairwiseKernels: Backend {
-    fn dot_forward(vectors: FloatTensor<Self>) -> FloatTensor<Self>;
-    fn dot_backward(vectors: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn pairwise_forward(vectors: FloatTensor<Self>, pooling: Pooling) -> FloatTensor<Self>;
+    fn pairwise_backward(
+        vectors: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        pooling: Pooling,
+    ) -> FloatTensor<Self>;
 }
 
 impl PairwiseOps for Flex {
-    fn pairwise_dot(vectors: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::dot_forward(vectors)
+    fn pairwise(vectors: FloatTensor<Self>, pooling: Pooling) -> FloatTensor<Self> {
+        Self::pairwise_forward(vectors, pooling)
     }
 }
 
 impl PairwiseKernels for Flex {
-    fn dot_forward(vectors: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn pairwise_forward(vectors: FloatTensor<Self>, pooling: Pooling) -> FloatTensor<Self> {
         let [batch, fields, dim] = vectors.shape().dims();
         let vectors = vectors.to_contiguous();
-        let mut output = vec![0.0; batch];
-        kernel::dot_forward(vectors.storage(), fields, dim, &mut output);
-        flex::tensor(output, [batch])
+        match pooling {
+            Pooling::Dot => {
+                let mut output = vec![0.0; batch];
+                kernel::dot_forward(vectors.storage(), fields, dim, &mut output);
+                flex::tensor(output, [batch])
+            }
+            Pooling::Sum => {
+                let mut output = vec![0.0; batch * dim];
+                kernel::sum_forward(vectors.storage(), fields, dim, &mut output);
+                flex::tensor(output, [batch, dim])
+            }
+        }
     }
 
-    fn dot_backward(vectors: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn pairwise_backward(
+        vectors: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        pooling: Pooling,
+    ) -> FloatTensor<Self> {
         let [batch, fields, dim] = vectors.shape().dims();
         let (vectors, gradient) = (vectors.to_contiguous(), gradient.to_contiguous());
         let mut output = vec![0.0; batch * fields * dim];
-        kernel::dot_backward(vectors.storage(), gradient.storage(), fields, dim, &mut output);
+        let backward = match pooling {
+            Pooling::Dot => kernel::dot_backward,
+            Pooling::Sum => kernel::sum_backward,
+        };
+        backward(vectors.storage(), gradient.storage(), fields, dim, &mut output);
         flex::tensor(output, [batch, fields, dim])
     }
 }
 
 #[derive(Debug)]
-struct Dot;
+struct Pairwise;
 
-impl<B: PairwiseKernels> Backward<B, 1> for Dot {
-    type State = FloatTensor<B>;
+impl<B: PairwiseKernels> Backward<B, 1> for Pairwise {
+    type State = (FloatTensor<B>, Pooling);
 
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<B>(&ops.node);
+        let (vectors, pooling) = ops.state;
         let [parent] = ops.parents;
         if let Some(parent) = parent {
-            gradients.register::<B>(parent.id, B::dot_backward(ops.state, gradient));
+            gradients.register::<B>(parent.id, B::pairwise_backward(vectors, gradient, pooling));
         }
     }
 }
 
 impl<B: PairwiseKernels, C: CheckpointStrategy> PairwiseOps for Autodiff<B, C> {
-    fn pairwise_dot(vectors: FloatTensor<Self>) -> FloatTensor<Self> {
-        match Dot.prepare::<C>([vectors.node()]).compute_bound().stateful() {
+    fn pairwise(vectors: FloatTensor<Self>, pooling: Pooling) -> FloatTensor<Self> {
+        match Pairwise.prepare::<C>([vectors.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let state = vectors.primitive().clone();
-                prepared.finish(state, B::dot_forward(vectors.into_primitive()))
+                let state = (vectors.primitive().clone(), pooling);
+                prepared.finish(state, B::pairwise_forward(vectors.into_primitive(), pooling))
             }
-            OpsKind::UnTracked(prepared) => prepared.finish(B::dot_forward(vectors.into_primitive())),
+            OpsKind::UnTracked(prepared) => prepared.finish(B::pairwise_forward(vectors.into_primitive(), pooling)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, TensorData};
-
     use super::*;
 
     /// 1e-5: sums of 12 products of numbers below 1, in different orders.
     #[test]
-    fn the_fused_operation_is_the_composed_one() {
-        let run = |forward: fn(Tensor<3>) -> Tensor<1>| {
+    fn the_fused_operations_are_the_composed_ones() {
+        let run = |forward: &dyn Fn(Tensor<3>) -> Tensor<1>| {
             let device = Device::flex().autodiff();
             let values: Vec<f32> = (0..5 * 4 * 3).map(|number| ((number * 37 % 101) as f32 - 50.0) / 60.0).collect();
             let vectors = Tensor::<3>::from_data(TensorData::new(values, [5, 4, 3]), &device).require_grad();
@@ -125,8 +187,21 @@ mod tests {
             let gradient = vectors.grad(&gradients).unwrap().into_data().try_to_vec::<f32>().unwrap();
             [output.into_data().try_to_vec::<f32>().unwrap(), gradient].concat()
         };
-        for (fused, composed) in run(pairwise_dot).iter().zip(&run(pairwise_dot_composed)) {
-            assert!((fused - composed).abs() < 1e-5, "{fused} {composed}");
-        }
+        let near = |fused: Vec<f32>, composed: Vec<f32>| {
+            for (fused, composed) in fused.iter().zip(&composed) {
+                assert!((fused - composed).abs() < 1e-5, "{fused} {composed}");
+            }
+        };
+        near(run(&pairwise_dot), run(&pairwise_dot_composed));
+        near(
+            run(&|vectors| pairwise_sum(vectors).flatten(0, 1)),
+            run(&|vectors| pairwise_sum_composed(vectors).flatten(0, 1)),
+        );
+    }
+
+    #[test]
+    fn pairs_come_in_lexicographic_order() {
+        assert_eq!(pairs(4).collect::<Vec<_>>(), [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]);
+        assert_eq!(pairs(1).count(), 0);
     }
 }
