@@ -13,7 +13,7 @@ use super::FormatName;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// `criteo`, `csv` or `tsv`.
+    /// `criteo`, `csv`, `tsv`, `libsvm` or `libffm`.
     pub format: FormatName,
     /// Paths or globs of the training rows; `-` is standard input.
     #[serde(deserialize_with = "at_least_one")]
