@@ -2,6 +2,7 @@
 
 mod cli;
 mod contract;
+mod derived;
 mod devices;
 mod experiment;
 mod golden;
