@@ -84,6 +84,32 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
+/// A whole number from `LOW` to `HIGH`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Within<const LOW: u32, const HIGH: u32>(u32);
+
+impl<const LOW: u32, const HIGH: u32> Within<LOW, HIGH> {
+    /// Checks the range; `None` outside of it.
+    pub const fn new(value: u32) -> Option<Self> {
+        if value < LOW || value > HIGH { None } else { Some(Self(value)) }
+    }
+
+    /// The number itself.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl<'de, const LOW: u32, const HIGH: u32> Deserialize<'de> for Within<LOW, HIGH> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = i64::deserialize(deserializer)?;
+        u32::try_from(value).ok().and_then(Self::new).ok_or_else(|| {
+            serde::de::Error::custom(format!("expected a whole number from {LOW} to {HIGH}, found {value}"))
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +121,8 @@ mod tests {
         assert!(Positive::new(0.0).is_none() && Positive::new(f64::NAN).is_none());
         assert!(NonNegative::new(0.0).is_some() && NonNegative::new(f64::INFINITY).is_none());
         assert!(Count::new(0).is_none());
+        assert!(Within::<2, 4>::new(1).is_none() && Within::<2, 4>::new(5).is_none());
+        assert_eq!([2, 4].map(|value| Within::<2, 4>::new(value).unwrap().get()), [2, 4]);
     }
 
     #[test]

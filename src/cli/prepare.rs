@@ -37,7 +37,7 @@ pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
         let rows = row_counts(&prepared);
         let summary = &prepared.summary;
         return print(&serde_json::to_string(&json!({
-            "fields": prepared.schema.len(),
+            "fields": prepared.vocabulary.fields(),
             "vocabulary": prepared.vocabulary.table_rows(),
             "rows": rows,
             "prepare": {
@@ -99,7 +99,7 @@ fn summary(config: &Config, prepared: &Prepared) -> Vec<String> {
         format!("rows: {} train, {} validation, {} test ({speed})", rows.train, rows.validation, rows.test),
         format!(
             "vocabulary: {vocabulary} ids in {} fields; table with its moments {:.1} MiB, cache {:.1} MiB",
-            prepared.schema.len(),
+            prepared.vocabulary.fields(),
             table as f64 / MIB,
             summary.cache_bytes as f64 / MIB,
         ),

@@ -106,7 +106,7 @@ impl Experiment<'_> {
             model: config.model.name().to_owned(),
             device: device_name.to_string(),
             parameters: parameters as u64,
-            fields: prepared.schema.len() as u64,
+            fields: prepared.vocabulary.fields() as u64,
             vocabulary: prepared.vocabulary.table_rows() as u64,
             rows: row_counts(prepared),
             best_epoch: progress.has_best.then_some(progress.best_epoch),

@@ -4,10 +4,18 @@
 
 use memchr::memchr_iter;
 
-use super::{DataError, Format, Place, error::excerpt, layout::Head, records::Records, rows::split_lines};
+use super::{
+    DataError, Format, Place,
+    error::excerpt,
+    layout::{FixedLabel, Head},
+    records::Records,
+    rows::split_lines,
+};
 use crate::schema::FieldKind;
 
 const LABEL: &str = "label";
+const FIXED_LABEL: FixedLabel =
+    FixedLabel { name: LABEL, without: "40 cells a row with the label first, found 39, which has no label column" };
 const INTEGERS: usize = 13;
 const CATEGORIES: usize = 26;
 
@@ -16,7 +24,8 @@ pub(super) const CRITEO: Format = Format {
     records: Records::Lines,
     fixed_names: Some(names),
     head,
-    label: Some(LABEL),
+    sample: None,
+    label: Some(FIXED_LABEL),
     kind,
     split: |bytes, first_line, rows| split_lines(b'\t', bytes, first_line, rows),
 };

@@ -57,10 +57,14 @@ pub enum DataError {
     NoColumn { file: Arc<str>, column: String, key: Option<&'static str>, nearest: Option<String>, found: String },
     #[error("{file}: expected one column `{column}`, found two of this name in the header")]
     ColumnTwice { file: Arc<str>, column: String },
-    #[error("{file}: expected 40 cells a row with the label first, found 39, which has no label column")]
-    NoLabel { file: Arc<str> },
+    #[error("{file}: expected {without}")]
+    NoLabel { file: Arc<str>, without: &'static str },
     #[error("{place}: expected {expected} cells, found {found}")]
     Cells { place: Place, expected: usize, found: usize },
+    #[error("{place}: expected {expected} tokens behind the label, as in the file's first row, found {found}")]
+    Tokens { place: Place, expected: usize, found: usize },
+    #[error("{place}, token {token}: expected {expected}, found {found}")]
+    Token { place: Place, token: usize, expected: &'static str, found: String },
     #[error("{place}, field `{field}`: expected {expected}, found {found}")]
     Label { place: Place, field: String, expected: &'static str, found: String },
     #[error("{place}, field `{field}`: expected {expected}, found {found}")]
@@ -93,7 +97,12 @@ impl DataError {
                  drops such rows and counts them in the report"
                     .into()
             }
-            Self::Cells { .. } | Self::Number { .. } => {
+            Self::Tokens { .. } => {
+                "a row of libsvm has a token a field; `data.format = \"libffm\"` names the field in each token; \
+                 `data.on_bad_row = \"skip\"` drops such rows and counts them in the report"
+                    .into()
+            }
+            Self::Cells { .. } | Self::Token { .. } | Self::Number { .. } => {
                 "`data.on_bad_row = \"skip\"` drops such rows and counts them in the report".into()
             }
             _ => return None,

@@ -36,12 +36,30 @@ pub(super) struct Head {
     pub(super) is_header: bool,
 }
 
+/// A format's label column, which has no name of its own in the data.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FixedLabel {
+    pub(super) name: &'static str,
+    /// What is expected and what is found where it isn't there.
+    pub(super) without: &'static str,
+}
+
+/// How the columns of a format are found whose rows name them, each some.
+#[derive(Debug)]
+pub(super) struct Sample {
+    /// The first bytes of the first file, in which every column has to stand.
+    pub(super) bytes: usize,
+    /// The columns named in these bytes, beside those of the head.
+    pub(super) names: fn(&[u8]) -> Vec<String>,
+}
+
 /// The columns of one file.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) format: &'static Format,
     pub(super) file: Arc<str>,
-    pub(super) columns: usize,
+    /// The columns' names; every row has a cell for each.
+    pub(super) names: Vec<String>,
     /// The column of each field.
     pub(super) fields: Vec<usize>,
     /// Each numeric field with its column.
@@ -57,22 +75,26 @@ pub(super) struct Layout {
 impl Layout {
     pub(super) fn new(config: &DataConfig, wanted: &Wanted, head: &Head, file: &Arc<str>) -> Result<Self, DataError> {
         let format = config.format.format();
-        let find = |column: &ColumnRef, key| position(&head.names, column, key, file);
+        let names = match format.sample {
+            Some(_) => with_named(head.names.clone(), config, wanted),
+            None => head.names.clone(),
+        };
+        let find = |column: &ColumnRef, key| position(&names, column, key, file);
         let fields = wanted.schema.fields.iter().map(|field| find(&ColumnRef::Name(field.name.clone()), None));
         let fields = fields.collect::<Result<Vec<_>, _>>()?;
-        let label = label_column(format, wanted, head, file)?;
+        let label = label_column(format, wanted, &names, file)?;
         let extra = wanted.extra.iter().map(|column| find(column, None)).collect::<Result<_, _>>()?;
         let is_numeric = |(_, field): &(usize, &Field)| field.kind == FieldKind::Numeric;
         let numbers = wanted.schema.fields.iter().enumerate().filter(is_numeric);
         Ok(Self {
             format,
             file: Arc::clone(file),
-            columns: head.names.len(),
             numbers: numbers.map(|(field, _)| (field, fields[field])).collect(),
             fields,
             field_names: wanted.schema.fields.iter().map(|field| field.name.clone()).collect(),
             label,
-            label_name: label.map_or_else(String::new, |label| head.names[label].clone()),
+            label_name: label.map_or_else(String::new, |label| names[label].clone()),
+            names,
             // label cells are trimmed as well
             positive: config.positive.as_ref().map(|text| text.as_bytes().trim_ascii().to_vec()),
             extra,
@@ -81,15 +103,42 @@ impl Layout {
     }
 }
 
-fn label_column(format: &Format, wanted: &Wanted, head: &Head, file: &Arc<str>) -> Result<Option<usize>, DataError> {
+/// The columns of a file whose rows name them: those that are wanted or left out. All others are an error of their row,
+/// so that what a file's first bytes hold decides nothing.
+fn with_named(mut names: Vec<String>, config: &DataConfig, wanted: &Wanted) -> Vec<String> {
+    let fields = wanted.schema.fields.iter().map(|field| field.name.as_str());
+    let others = wanted.extra.iter().chain(&config.group).filter_map(|column| match column {
+        ColumnRef::Name(name) => Some(name.as_str()),
+        ColumnRef::Position(_) => None,
+    });
+    for name in fields.chain(others).chain(config.drop.iter().map(String::as_str)) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+fn label_column(
+    format: &Format,
+    wanted: &Wanted,
+    names: &[String],
+    file: &Arc<str>,
+) -> Result<Option<usize>, DataError> {
     let Some(label) = &wanted.label else { return Ok(None) };
-    let fixed = format.label.map(|name| ColumnRef::Name(name.to_owned()));
-    match position(&head.names, fixed.as_ref().unwrap_or(label), Some("data.label"), file) {
+    match label_position(format, label, names, file) {
         Ok(position) => Ok(Some(position)),
         Err(_) if !wanted.label_required => Ok(None),
-        Err(_) if fixed.is_some() => Err(DataError::NoLabel { file: Arc::clone(file) }),
         Err(error) => Err(error),
     }
+}
+
+fn label_position(format: &Format, label: &ColumnRef, names: &[String], file: &Arc<str>) -> Result<usize, DataError> {
+    let Some(FixedLabel { name, without }) = format.label else {
+        return position(names, label, Some("data.label"), file);
+    };
+    let missing = DataError::NoLabel { file: Arc::clone(file), without };
+    names.iter().position(|other| other == name).ok_or(missing)
 }
 
 fn position(
@@ -146,9 +195,7 @@ pub fn schema(
         Some(names) => names(),
         None => peek_head(format, first)?.names,
     };
-    let fixed = format.label.map(|name| ColumnRef::Name(name.to_owned()));
-    let mut left_out = Vec::new();
-    left_out.push(position(&names, fixed.as_ref().unwrap_or(&config.label), Some("data.label"), &file)?);
+    let mut left_out = vec![label_position(format, &config.label, &names, &file)?];
     if let Some(group) = &config.group {
         left_out.push(position(&names, group, Some("data.group"), &file)?);
     }
@@ -166,9 +213,17 @@ fn peek_head(format: &Format, input: &Input) -> Result<Head, DataError> {
     loop {
         let read = text.read_more(&mut buffer, HEAD_BYTES)?;
         let bytes = buffer.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&buffer);
-        if let Some((record, line)) = first_record(format, bytes, read == 0) {
+        let wanted_bytes = format.sample.as_ref().map_or(0, |sample| sample.bytes);
+        let first =
+            if bytes.len() >= wanted_bytes || read == 0 { first_record(format, bytes, read == 0) } else { None };
+        if let Some((record, line)) = first {
             let place = Place { file: Arc::clone(&text.file), line };
-            return (format.head)(record, &place);
+            let mut head = (format.head)(record, &place)?;
+            if let Some(sample) = &format.sample {
+                let end = if read == 0 { bytes.len() } else { format.records.last_end(bytes).unwrap_or(0) };
+                head.names.extend((sample.names)(&bytes[..end]));
+            }
+            return Ok(head);
         }
         if read == 0 {
             return Err(DataError::Empty { file: text.file });

@@ -11,6 +11,7 @@ mod delimited;
 mod error;
 mod input;
 mod layout;
+mod libsvm;
 mod reader;
 mod records;
 mod rows;
@@ -30,7 +31,7 @@ pub use reader::{RawBlock, Reader};
 pub use rows::{RowBlock, split};
 pub use stdin::spool_stdin;
 
-use layout::Head;
+use layout::{FixedLabel, Head, Sample};
 use records::Records;
 
 /// Builds [`FormatName`] from the lines of the registry.
@@ -62,6 +63,8 @@ registry! {
     Criteo = "criteo" => criteo::CRITEO;
     Csv = "csv" => delimited::CSV;
     Tsv = "tsv" => delimited::TSV;
+    Libsvm = "libsvm" => libsvm::LIBSVM;
+    Libffm = "libffm" => libsvm::LIBFFM;
 }
 
 impl FormatName {
@@ -81,8 +84,10 @@ struct Format {
     fixed_names: Option<fn() -> Vec<String>>,
     /// The columns that a file's first record tells of.
     head: fn(record: &[u8], place: &Place) -> Result<Head, DataError>,
+    /// Where the columns beside those of the first record's head are named, if not there.
+    sample: Option<Sample>,
     /// The label's column where `data.label` has no say.
-    label: Option<&'static str>,
+    label: Option<FixedLabel>,
     /// A column's kind before the features have their say.
     kind: fn(name: &str) -> FieldKind,
     /// Adds the rows of a block's bytes; may rewrite them in place (quotes).

@@ -59,7 +59,7 @@ impl RowBlock {
     #[inline]
     pub fn cell(&self, row: usize, field: usize) -> &[u8] {
         let layout = self.layout();
-        self.column(row, layout.fields[field], layout.columns)
+        self.column(row, layout.fields[field], layout.names.len())
     }
 
     /// The number of a numeric field; NaN is missing.
@@ -72,12 +72,22 @@ impl RowBlock {
     #[inline]
     pub fn extra(&self, row: usize, index: usize) -> &[u8] {
         let layout = self.layout();
-        self.column(row, layout.extra[index], layout.columns)
+        self.column(row, layout.extra[index], layout.names.len())
     }
 
     /// Where a row stands.
     pub fn place(&self, row: usize) -> Place {
-        Place { file: Arc::clone(&self.layout().file), line: self.lines[row] }
+        self.place_of(self.lines[row])
+    }
+
+    /// A line of the block's file.
+    pub(super) fn place_of(&self, line: u64) -> Place {
+        Place { file: Arc::clone(&self.layout().file), line }
+    }
+
+    /// The columns' names, in the order in which a row's cells are added.
+    pub(super) fn column_names(&self) -> &[String] {
+        &self.layout().names
     }
 
     /// Bad rows left out.
@@ -116,30 +126,57 @@ impl RowBlock {
         self.cells.push((start as u32, end as u32));
     }
 
+    /// Adds so many cells that are missing until [`Self::set_cell`] gives them a text; tells the position of the first.
+    #[inline]
+    pub(super) fn add_empty_cells(&mut self, cells: usize) -> usize {
+        let first = self.cells.len();
+        self.cells.resize(first + cells, (0, 0));
+        first
+    }
+
+    /// Puts a text into a missing cell; false where there is one already.
+    #[inline]
+    pub(super) fn set_cell(&mut self, position: usize, start: usize, end: usize) -> bool {
+        let is_missing = self.cells[position] == (0, 0);
+        #[expect(clippy::cast_possible_truncation, reason = "a block is far below 4 GiB")]
+        let cell = (start as u32, end as u32);
+        self.cells[position] = cell;
+        is_missing
+    }
+
     /// Ends the row whose cells were added since the last one: checks their number, reads label and numbers.
     #[inline]
     pub(super) fn end_row(&mut self, bytes: &[u8], line: u64) -> Result<(), DataError> {
-        let checked = self.read_row(bytes, line);
-        if checked.is_err() && self.layout().skip_bad_rows {
-            self.skipped += 1;
-            let layout = Arc::clone(self.layout.as_ref().expect("a row ends in a block"));
-            self.cells.truncate(self.lines.len() * layout.columns);
-            self.numbers.truncate(self.lines.len() * layout.numbers.len());
-            self.labels.truncate(self.lines.len());
-            return Ok(());
+        match self.read_row(bytes, line) {
+            Ok(()) => {
+                self.lines.push(line);
+                Ok(())
+            }
+            Err(error) => self.drop_row(error),
         }
-        checked?;
-        self.lines.push(line);
+    }
+
+    /// Leaves out the row whose cells were added since the last one, or fails with what is wrong with it.
+    #[cold]
+    pub(super) fn drop_row(&mut self, error: DataError) -> Result<(), DataError> {
+        let layout = self.layout.as_ref().expect("a row ends in a block");
+        if !layout.skip_bad_rows {
+            return Err(error);
+        }
+        self.skipped += 1;
+        self.cells.truncate(self.lines.len() * layout.names.len());
+        self.numbers.truncate(self.lines.len() * layout.numbers.len());
+        self.labels.truncate(self.lines.len());
         Ok(())
     }
 
     #[inline]
     fn read_row(&mut self, bytes: &[u8], line: u64) -> Result<(), DataError> {
         let layout = self.layout.as_deref().expect("a row ends in a block");
-        let cells = &self.cells[self.lines.len() * layout.columns..];
+        let cells = &self.cells[self.lines.len() * layout.names.len()..];
         let place = || Place { file: Arc::clone(&layout.file), line };
-        if cells.len() != layout.columns {
-            return Err(DataError::Cells { place: place(), expected: layout.columns, found: cells.len() });
+        if cells.len() != layout.names.len() {
+            return Err(DataError::Cells { place: place(), expected: layout.names.len(), found: cells.len() });
         }
         let cell = |column: usize| &bytes[cells[column].0 as usize..cells[column].1 as usize];
         if let Some(column) = layout.label {

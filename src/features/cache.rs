@@ -17,6 +17,7 @@ use super::batch::Batch;
 use super::encode::Encoded;
 use super::error::{FeaturesError, arrow_error, damaged, io_error};
 use super::mapped::read_mapped;
+use super::vocabulary::Vocabulary;
 
 /// Rows of one record batch, so that a row is found by a shift.
 const BATCH_ROWS: usize = 1 << 16;
@@ -35,6 +36,16 @@ pub struct CacheLayout {
 }
 
 impl CacheLayout {
+    /// The rows that `vocabulary` encodes.
+    pub(super) fn of(vocabulary: &Vocabulary, has_groups: bool) -> Self {
+        Self {
+            fields: (0..vocabulary.fields()).map(|field| vocabulary.field_name(field).to_owned()).collect(),
+            table_rows: vocabulary.table_rows(),
+            has_values: vocabulary.has_values(),
+            has_groups,
+        }
+    }
+
     fn schema(&self) -> SchemaRef {
         let mut columns = vec![Field::new("ids", self.list(DataType::UInt32), false)];
         if self.has_values {

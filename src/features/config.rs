@@ -9,11 +9,12 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
+use super::derived::{Choice, StatisticsConfig, all_pairs_or_list, write_all_pairs_or_list};
 use super::numeric::Numeric;
 use crate::ranges::Count;
 
 /// How rows become ids.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FeaturesConfig {
     /// What numeric fields become. Default: `log2-bucket`.
@@ -27,6 +28,17 @@ pub struct FeaturesConfig {
     /// Up to so many rows the order of an epoch is a full permutation, beyond it one of blocks and then of the rows within
     /// windows of so many rows. Default: 50,000,000 (200 MB).
     pub shuffle_rows: Count,
+    /// Fields `cross(C1,C2)` with an id for each combination of values that stands in `features.min_count` training rows or
+    /// more: a list of lists of fields' names, or `"all-pairs"` of the categorical fields. Default: none.
+    #[serde(
+        deserialize_with = "all_pairs_or_list",
+        serialize_with = "write_all_pairs_or_list",
+        skip_serializing_if = "Choice::is_empty"
+    )]
+    pub cross: Choice<Vec<String>>,
+    /// Fields that say how often rows with the same values were clicked. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_statistics: Option<StatisticsConfig>,
     /// Single fields by their name. Default: none.
     pub fields: BTreeMap<String, FieldConfig>,
 }
@@ -39,6 +51,8 @@ impl Default for FeaturesConfig {
             vocabulary: VocabularyConfig::default(),
             max_memory: MemoryLimit::default(),
             shuffle_rows: Count::new(50_000_000).expect("not zero"),
+            cross: Choice::Listed(Vec::new()),
+            target_statistics: None,
             fields: BTreeMap::new(),
         }
     }

@@ -33,7 +33,7 @@ impl Encoded {
 }
 
 impl Vocabulary {
-    /// Encodes `rows`, whose fields are the vocabulary's; `out` keeps its buffers, and its groups stay empty.
+    /// Encodes `rows`, whose fields are the vocabulary's but the derived ones; `out` keeps its buffers, and its groups stay empty.
     pub fn encode(&self, rows: &RowBlock, out: &mut Encoded) {
         let fields = self.fields();
         out.fields = fields;
@@ -52,6 +52,7 @@ impl Vocabulary {
         for (field, vocabulary) in self.field_vocabularies().iter().enumerate() {
             encode_field(vocabulary, field, rows, out);
         }
+        self.fill_derived(out, None);
     }
 }
 
@@ -82,6 +83,7 @@ fn encode_field(vocabulary: &FieldVocabulary, field: usize, rows: &RowBlock, out
         Lookup::HashedNumber => {
             encode_numbers(field, first, rows, out, |number| bucket(stable_hash(&log2_bucket(number).to_le_bytes())));
         }
+        Lookup::Derived => {} // has no cells
     }
 }
 

@@ -16,6 +16,13 @@ pub enum FeaturesError {
     Data(#[from] DataError),
     #[error("`features.fields.{field}`: expected one of the data's fields, found none of this name")]
     UnknownField { field: String, nearest: Option<String> },
+    #[error("`{key}`: expected {expected}, found {found}")]
+    Combination { key: &'static str, expected: &'static str, found: String, nearest: Option<String> },
+    #[error(
+        "`features`: expected fewer than 2^64 combinations of the values of the fields `{fields}`, found more, by the \
+         numbers of their ids"
+    )]
+    TooManyCombinations { fields: String },
     #[error(
         "`{key} = \"{numeric}\"`: expected a transform without a first pass beside `features.vocabulary = {{ hash = N }}`, \
          found one that needs the training rows' statistics"
@@ -52,14 +59,20 @@ pub enum FeaturesError {
 impl FeaturesError {
     /// Whether the config is wrong, and not the data.
     pub fn is_config(&self) -> bool {
-        matches!(self, Self::UnknownField { .. } | Self::NeedsFirstPass { .. } | Self::StdinTwice)
+        matches!(
+            self,
+            Self::UnknownField { .. } | Self::Combination { .. } | Self::NeedsFirstPass { .. } | Self::StdinTwice
+        )
     }
 
     /// What to do about it, for the line that starts with `hint:`.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Data(error) => return error.hint(),
-            Self::UnknownField { nearest, .. } => format!("the nearest field is `{}`", nearest.as_ref()?),
+            Self::UnknownField { nearest, .. } | Self::Combination { nearest, .. } => {
+                format!("the nearest field is `{}`", nearest.as_ref()?)
+            }
+            Self::TooManyCombinations { .. } => "raise `features.min_count`, or combine fewer fields".into(),
             Self::NeedsFirstPass { .. } => {
                 "`log2-bucket` and `category` need no first pass; `features.vocabulary = \"exact\"` makes one".into()
             }

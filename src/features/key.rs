@@ -90,7 +90,8 @@ pub(super) fn identity(data: &DataConfig, features: &FeaturesConfig, seed: Seed)
     let mut features = features.clone();
     features.max_memory = MemoryLimit::default();
     features.shuffle_rows = FeaturesConfig::default().shuffle_rows;
-    let random = matches!(data.validation, Validation::Share(_)) && data.split_by == SplitBy::Random;
+    let random_split = matches!(data.validation, Validation::Share(_)) && data.split_by == SplitBy::Random;
+    let random = random_split || features.target_statistics.is_some();
     let parts = serde_json::json!([FORMAT_VERSION, data, features, random.then_some(seed)]);
     short_hash(&parts.to_string())
 }

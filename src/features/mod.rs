@@ -1,7 +1,8 @@
 //! Rows → ids → batches: the vocabulary, the prepared cache, shuffling and the threads that make batches ahead.
 //!
 //! The line through this room: [`prepare`] counts the training rows' values (pass 1), builds the [`Vocabulary`], encodes
-//! all rows to ids and writes them to a [`Cache`] (pass 2), or finds all that prepared already. [`epoch`] gives a cache's
+//! all rows to ids and writes them to a [`Cache`] (pass 2), adds the fields that follow from others (pass 3, where the config
+//! has any), or finds all that prepared already. [`epoch`] gives a cache's
 //! rows as shuffled [`Batch`]es for training, [`ordered`] in order for scoring, and [`stream`] encodes raw files on the fly.
 
 mod batch;
@@ -9,6 +10,7 @@ mod batches;
 mod cache;
 mod config;
 mod count;
+mod derived;
 mod encode;
 mod error;
 mod key;
@@ -29,6 +31,7 @@ pub use batch::Batch;
 pub use batches::{Batches, epoch, ordered};
 pub use cache::{Cache, CacheLayout, CacheWriter};
 pub use config::{FeaturesConfig, FieldConfig, MemoryLimit, VocabularyConfig};
+pub use derived::{Choice, Counts, StatisticsConfig};
 pub use encode::Encoded;
 pub use error::FeaturesError;
 pub use numeric::Numeric;

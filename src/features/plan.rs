@@ -39,13 +39,17 @@ pub(super) fn plan(features: &FeaturesConfig, schema: &Schema) -> Result<Vec<Fie
         return Err(FeaturesError::NoFields);
     }
     if let Some(field) = features.fields.keys().find(|name| schema.position(name).is_none()) {
-        let names = schema.fields.iter().map(|field| &field.name);
-        let nearest = names
-            .max_by(|left, right| strsim::jaro_winkler(left, field).total_cmp(&strsim::jaro_winkler(right, field)));
-        return Err(FeaturesError::UnknownField { field: field.clone(), nearest: nearest.cloned() });
+        let nearest = nearest_name(schema.fields.iter().map(|field| field.name.as_str()), field);
+        return Err(FeaturesError::UnknownField { field: field.clone(), nearest });
     }
     check_passes(features, schema)?;
     Ok(schema.fields.iter().map(|field| field_plan(features, &field.name, field.kind)).collect())
+}
+
+/// The name that is most like an unknown one.
+pub(super) fn nearest_name<'a>(names: impl Iterator<Item = &'a str>, unknown: &str) -> Option<String> {
+    let alike = |name: &&str| strsim::jaro_winkler(name, unknown);
+    names.max_by(|left, right| alike(left).total_cmp(&alike(right))).map(ToOwned::to_owned)
 }
 
 fn field_plan(features: &FeaturesConfig, name: &str, kind: FieldKind) -> FieldPlan {

@@ -12,6 +12,7 @@ use super::{
     cache::{CacheLayout, CacheWriter},
     config::{FeaturesConfig, VocabularyConfig},
     count::Counters,
+    derived::{DerivedPlan, ThirdPass, derive},
     error::{FeaturesError, io_error},
     key::{fingerprints, identity, key},
     parts::Splitter,
@@ -46,6 +47,7 @@ pub enum PrepareEvent {
 pub enum Pass {
     Counting,
     Encoding,
+    Deriving,
 }
 
 impl fmt::Display for Pass {
@@ -53,6 +55,7 @@ impl fmt::Display for Pass {
         formatter.write_str(match self {
             Self::Counting => "counting values",
             Self::Encoding => "encoding rows",
+            Self::Deriving => "combining fields",
         })
     }
 }
@@ -80,6 +83,7 @@ pub fn prepare(
     let inputs = Inputs::find(data, features)?;
     let schema = schema(data, &inputs.train, &|name, kind| field_kind(features, name, kind))?;
     let plan = plan(features, &schema)?;
+    let derived = DerivedPlan::new(features, &plan)?;
     let identity = identity(data, features, seed);
     let files = fingerprints(inputs.all())?;
     let key = key(&identity, &files);
@@ -94,7 +98,7 @@ pub fn prepare(
     } else if let Some(reason) = changed(&latest, &files) {
         observe(PrepareEvent::Rebuilding { reason });
     }
-    let work = Work { data, features, seed, schema: &schema, plan: &plan, inputs: &inputs, observe };
+    let work = Work { data, features, seed, schema: &schema, plan: &plan, derived: &derived, inputs: &inputs, observe };
     let built = work.build(&folder);
     if let Some(spooled) = &inputs.spooled {
         let _ = fs::remove_file(spooled);
@@ -141,6 +145,7 @@ struct Work<'a> {
     seed: Seed,
     schema: &'a Schema,
     plan: &'a [FieldPlan],
+    derived: &'a DerivedPlan,
     inputs: &'a Inputs,
     observe: &'a mut dyn FnMut(PrepareEvent),
 }
@@ -152,11 +157,10 @@ impl Work<'_> {
             VocabularyConfig::Exact => self.count(&splitter)?,
             VocabularyConfig::Hash(ids) => Vocabulary::hashed(self.plan, ids.get())?,
         };
-        let vocabulary = Arc::new(vocabulary);
         let temporary = folder.with_extension(format!("{}.new", std::process::id()));
         let _ = fs::remove_dir_all(&temporary);
         fs::create_dir_all(&temporary).map_err(io_error(&temporary))?;
-        let written = self.write(&temporary, &vocabulary, &splitter);
+        let written = self.write(&temporary, Arc::new(vocabulary), &splitter);
         if let Err(error) = written.and_then(|()| replace(&temporary, folder)) {
             let _ = fs::remove_dir_all(&temporary);
             return Err(error);
@@ -211,8 +215,8 @@ impl Work<'_> {
         Vocabulary::build(self.plan, counters.finish())
     }
 
-    /// Pass 2.
-    fn write(&mut self, folder: &Path, vocabulary: &Arc<Vocabulary>, splitter: &Splitter) -> Result<(), FeaturesError> {
+    /// Pass 2, and pass 3 behind the training rows; the rows of other files get all of their ids at once.
+    fn write(&mut self, folder: &Path, vocabulary: Arc<Vocabulary>, splitter: &Splitter) -> Result<(), FeaturesError> {
         let mut skipped_rows = 0;
         let mut parts = vec!["train"];
         let has_validation = self.data.validation != Validation::None;
@@ -220,7 +224,8 @@ impl Work<'_> {
             parts.push("validation");
         }
         let split = has_validation && self.inputs.validation.is_empty();
-        skipped_rows += self.write_train(folder, vocabulary, splitter, split)?;
+        skipped_rows += self.write_train(folder, &vocabulary, splitter, split)?;
+        let vocabulary = &self.derive(folder, vocabulary, split)?;
         if has_validation && !split {
             let inputs = self.inputs.validation.clone();
             skipped_rows += self.write_part(folder, "validation", inputs, vocabulary)?;
@@ -238,6 +243,24 @@ impl Work<'_> {
         let manifest = Manifest { schema: self.schema.clone(), skipped_rows, files };
         let json = serde_json::to_vec_pretty(&manifest).expect("a manifest can be written as JSON");
         write_durably(&folder.join("manifest.json"), &json)
+    }
+
+    /// Pass 3.
+    fn derive(
+        &mut self,
+        folder: &Path,
+        vocabulary: Arc<Vocabulary>,
+        split: bool,
+    ) -> Result<Arc<Vocabulary>, FeaturesError> {
+        if self.derived.is_empty() {
+            return Ok(vocabulary);
+        }
+        let pass = Pass::Deriving;
+        (self.observe)(PrepareEvent::Progress { pass, rows: 0, bytes: 0, total_bytes: None });
+        let has_groups = self.data.group.is_some();
+        let pass = ThirdPass { folder, plan: self.derived, features: self.features, seed: self.seed, has_groups };
+        let others: &[&str] = if split { &["validation"] } else { &[] };
+        Ok(Arc::new(derive(&pass, Arc::unwrap_or_clone(vocabulary), others)?))
     }
 
     fn write_train(
@@ -310,12 +333,7 @@ impl Work<'_> {
     }
 
     fn layout(&self, vocabulary: &Vocabulary) -> CacheLayout {
-        CacheLayout {
-            fields: self.schema.fields.iter().map(|field| field.name.clone()).collect(),
-            table_rows: vocabulary.table_rows(),
-            has_values: vocabulary.has_values(),
-            has_groups: self.data.group.is_some(),
-        }
+        CacheLayout::of(vocabulary, self.data.group.is_some())
     }
 }
 

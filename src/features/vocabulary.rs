@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::config::MemoryLimit;
 use super::count::{Counted, CountedValues};
+use super::derived::Derived;
 use super::error::FeaturesError;
 use super::keys::{NumberMap, TextKey, TextMap};
 use super::numeric::{Scale, quantile_bucket, quantile_edges};
@@ -25,6 +26,8 @@ pub struct Vocabulary {
     fields: Vec<FieldVocabulary>,
     /// The training rows of each id; empty where hashing gives ids.
     counts: Vec<u32>,
+    /// From where the last fields get their ids.
+    derived: Derived,
 }
 
 /// One field's ids.
@@ -46,6 +49,8 @@ pub(super) enum Lookup {
     Scaled(Scale),
     HashedText,
     HashedNumber,
+    /// From the ids of other fields.
+    Derived,
 }
 
 /// A field before it is known where its ids start: the lookup, and the training rows of each id.
@@ -55,7 +60,7 @@ impl Vocabulary {
     /// From the first pass.
     pub(super) fn build(plan: &[FieldPlan], counted: Vec<Counted>) -> Result<Self, FeaturesError> {
         let drafts: Vec<Draft> = plan.par_iter().zip(counted).map(|(field, counted)| draft(field, counted)).collect();
-        let mut vocabulary = Self { fields: Vec::with_capacity(plan.len()), counts: Vec::new() };
+        let mut vocabulary = Self::from_parts(Vec::with_capacity(plan.len()), Vec::new());
         let sizes = drafts.iter().map(|(_, counts)| counts.len() as u64);
         let ranges = id_ranges(sizes)?;
         for ((field, (lookup, counts)), ids) in plan.iter().zip(drafts).zip(ranges) {
@@ -74,11 +79,45 @@ impl Vocabulary {
             let lookup = if field.transform == Transform::Text { Lookup::HashedText } else { Lookup::HashedNumber };
             FieldVocabulary { name: field.name.clone(), ids, lookup }
         };
-        Ok(Self { fields: plan.iter().zip(ranges).map(field).collect(), counts: Vec::new() })
+        Ok(Self::from_parts(plan.iter().zip(ranges).map(field).collect(), Vec::new()))
     }
 
     pub(super) fn from_parts(fields: Vec<FieldVocabulary>, counts: Vec<u32>) -> Self {
-        Self { fields, counts }
+        Self { fields, counts, derived: Derived::default() }
+    }
+
+    /// With the fields of `derived` behind all others; their rows are counted by [`Self::add_counts`].
+    pub(super) fn with_derived(mut self, derived: Derived) -> Result<Self, FeaturesError> {
+        let all = derived.names_and_ids(&self);
+        let sizes = std::iter::once(self.table_rows() as u64).chain(all.iter().map(|(_, ids)| *ids));
+        let ranges = id_ranges(sizes.collect::<Vec<_>>().into_iter())?;
+        for ((name, _), ids) in all.into_iter().zip(ranges.into_iter().skip(1)) {
+            self.fields.push(FieldVocabulary { name, ids, lookup: Lookup::Derived });
+        }
+        self.derived = derived;
+        Ok(self)
+    }
+
+    /// Adds the training rows of the ids behind those that were counted.
+    pub(super) fn add_counts(&mut self, counts: &[u32]) {
+        self.counts.extend(counts);
+        debug_assert_eq!(self.counts.len(), self.table_rows(), "every id is counted");
+    }
+
+    pub(super) fn add_count(&mut self, count: u32) {
+        self.counts.push(count);
+    }
+
+    pub(super) fn lookup_mut(&mut self, field: usize) -> &mut Lookup {
+        &mut self.fields[field].lookup
+    }
+
+    pub(super) fn derived(&self) -> &Derived {
+        &self.derived
+    }
+
+    pub(super) fn derived_mut(&mut self) -> &mut Derived {
+        &mut self.derived
     }
 
     /// The number of ids, and so of the table's rows.
@@ -86,7 +125,7 @@ impl Vocabulary {
         self.fields.last().map_or(0, |field| field.ids.end as usize)
     }
 
-    /// The number of fields.
+    /// The number of fields, derived ones and all.
     pub fn fields(&self) -> usize {
         self.fields.len()
     }
@@ -117,9 +156,9 @@ impl Vocabulary {
             Lookup::Text(map) => map.bytes(),
             Lookup::Log2Bucket(map) => map.bytes(),
             Lookup::Quantile(edges) => size_of_val(&edges[..]),
-            Lookup::Scaled(_) | Lookup::HashedText | Lookup::HashedNumber => 0,
+            Lookup::Scaled(_) | Lookup::HashedText | Lookup::HashedNumber | Lookup::Derived => 0,
         };
-        self.fields.iter().map(lookup).sum::<usize>() + size_of_val(&self.counts[..])
+        self.fields.iter().map(lookup).sum::<usize>() + size_of_val(&self.counts[..]) + self.derived.bytes()
     }
 
     /// Holds the vocabulary and a table of `row_bytes` a row to `features.max_memory`.
@@ -137,6 +176,7 @@ impl Vocabulary {
         }
     }
 
+    /// All fields, the derived ones last.
     pub(super) fn field_vocabularies(&self) -> &[FieldVocabulary] {
         &self.fields
     }
@@ -199,7 +239,7 @@ fn quantile_draft(counted: Vec<(f64, u32)>, buckets: u32, special: [u32; 2]) -> 
 
 /// The values that stand in at least `min_count` rows, most frequent first and ties by value; and the rows of each id, those of
 /// all other values being out-of-vocabulary.
-fn by_falling_count<V>(
+pub(super) fn by_falling_count<V>(
     entries: impl Iterator<Item = (V, u32)>,
     min_count: u32,
     [missing, mut unknown]: [u32; 2],

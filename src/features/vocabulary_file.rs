@@ -1,4 +1,7 @@
 //! The vocabulary as an Arrow file that other tools read: a row an id with its field, value and training rows.
+//!
+//! With derived fields there are two more columns, `key` and `clicks`, and behind the ids a row for each combination
+//! that a statistic has seen.
 
 use std::{
     collections::HashMap,
@@ -9,7 +12,7 @@ use std::{
 };
 
 use arrow_array::{
-    Array, RecordBatch,
+    Array, ArrayRef, RecordBatch,
     builder::{BinaryBuilder, StringBuilder},
     cast::AsArray,
     types::{UInt32Type, UInt64Type},
@@ -20,6 +23,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    derived::{Derived, DerivedRecord, KeyedRow, Seen},
     error::{FeaturesError, arrow_error, damaged, io_error},
     keys::{NumberMap, TextKey, TextMap},
     mapped::read_mapped,
@@ -31,6 +35,8 @@ use super::{
 const BATCH_ROWS: usize = 1 << 18;
 /// The metadata's key of all that isn't a row.
 const FIELDS: &str = "secn.fields";
+/// The metadata's key of what derived fields follow from, where there are any.
+const DERIVED: &str = "secn.derived";
 
 /// What the file tells of a field beside its rows.
 #[derive(Serialize, Deserialize)]
@@ -49,6 +55,7 @@ enum LookupRecord {
     Scaled { offset: f64, unit: f64, lowest: f64, highest: f64 },
     HashedText,
     HashedNumber,
+    Derived,
 }
 
 impl Vocabulary {
@@ -61,16 +68,7 @@ impl Vocabulary {
         let file = File::create(&temporary).map_err(io_error(&temporary))?;
         let schema = Arc::new(self.arrow_schema());
         let mut writer = FileWriter::try_new_buffered(file, &schema).map_err(arrow_error(&temporary))?;
-        let mut rows = Rows::new(&schema);
-        for (field, counts) in self.field_vocabularies().iter().zip(self.field_counts()) {
-            for ((value, id), count) in values(field).into_iter().zip(field.ids.clone()).zip(counts) {
-                rows.push(&field.name, value.as_deref(), id, *count);
-                if rows.ids.len() == BATCH_ROWS {
-                    writer.write(&rows.take().map_err(arrow_error(&temporary))?).map_err(arrow_error(&temporary))?;
-                }
-            }
-        }
-        writer.write(&rows.take().map_err(arrow_error(&temporary))?).map_err(arrow_error(&temporary))?;
+        self.write_rows(&schema, &mut |batch| writer.write(&batch)).map_err(arrow_error(&temporary))?;
         let buffered = writer.into_inner().map_err(arrow_error(&temporary))?;
         let file = buffered.into_inner().map_err(|error| io_error(&temporary)(error.into_error()))?;
         file.sync_all().map_err(io_error(&temporary))?;
@@ -87,21 +85,25 @@ impl Vocabulary {
             schema.metadata().get(FIELDS).ok_or_else(|| damaged(path, "expected a vocabulary, found none"))?;
         let records: Vec<FieldRecord> =
             serde_json::from_str(records).map_err(|error| damaged(path, error.to_string()))?;
-        let mut fields: Vec<FieldVocabulary> = records.into_iter().map(empty_field).collect();
-        let mut counts = Vec::new();
+        let mut vocabulary = Self::from_parts(records.into_iter().map(empty_field).collect(), Vec::new());
+        if let Some(record) = schema.metadata().get(DERIVED) {
+            let record: DerivedRecord =
+                serde_json::from_str(record).map_err(|error| damaged(path, error.to_string()))?;
+            *vocabulary.derived_mut() = Derived::from_record(record, &vocabulary)?;
+        }
         for batch in &batches {
-            read_batch(batch, &mut fields, &mut counts)
+            read_batch(batch, &mut vocabulary)
                 .ok_or_else(|| damaged(path, "expected the columns of a vocabulary, found others"))?;
         }
-        let ids = fields.last().map_or(0, |field| field.ids.end as usize);
-        if !counts.is_empty() && counts.len() != ids {
-            return Err(damaged(path, format!("expected {ids} ids, found {}", counts.len())));
+        let (ids, found) = (vocabulary.table_rows(), vocabulary.counts().len());
+        if found > 0 && found != ids {
+            return Err(damaged(path, format!("expected {ids} ids, found {found}")));
         }
-        Ok(Self::from_parts(fields, counts))
+        Ok(vocabulary)
     }
 
     fn arrow_schema(&self) -> Schema {
-        let columns = vec![
+        let mut columns = vec![
             Field::new("field", DataType::Utf8, false),
             Field::new("value", DataType::Binary, true),
             Field::new("id", DataType::UInt32, false),
@@ -109,7 +111,49 @@ impl Vocabulary {
         ];
         let records: Vec<FieldRecord> = self.field_vocabularies().iter().map(record).collect();
         let json = serde_json::to_string(&records).expect("a field's record can be written as JSON");
-        Schema::new(columns).with_metadata(HashMap::from([(FIELDS.to_owned(), json)]))
+        let mut metadata = HashMap::from([(FIELDS.to_owned(), json)]);
+        if self.derived().fields() > 0 {
+            // behind the ids: the rows and clicks of each combination, `id` being the statistic's number
+            columns.push(Field::new("key", DataType::UInt64, true));
+            columns.push(Field::new("clicks", DataType::UInt32, true));
+            let json = serde_json::to_string(&self.derived().record()).expect("a record can be written as JSON");
+            metadata.insert(DERIVED.to_owned(), json);
+        }
+        Schema::new(columns).with_metadata(metadata)
+    }
+
+    fn write_rows(
+        &self,
+        schema: &Arc<Schema>,
+        write: &mut dyn FnMut(RecordBatch) -> Result<(), ArrowError>,
+    ) -> Result<(), ArrowError> {
+        let mut rows = Rows::new(schema);
+        let mut push = |field: &str, value: Option<&[u8]>, row: NumbersOfRow| {
+            rows.push(field, value, row);
+            if rows.ids.len() == BATCH_ROWS { write(rows.take()?) } else { Ok(()) }
+        };
+        for ((position, field), counts) in self.field_vocabularies().iter().enumerate().zip(self.field_counts()) {
+            let keys = self.cross_keys(position);
+            for (((value, key), id), count) in values(field).into_iter().zip(keys).zip(field.ids.clone()).zip(counts) {
+                push(&field.name, value.as_deref(), NumbersOfRow { id, count: *count, key, clicks: None })?;
+            }
+        }
+        for KeyedRow { statistic, key, seen } in self.derived().keyed_rows() {
+            let numbers = NumbersOfRow { id: statistic, count: seen.rows, key: Some(key), clicks: Some(seen.clicks) };
+            push("", None, numbers)?;
+        }
+        write(rows.take()?)
+    }
+
+    /// The key of each id of a cross; none for other fields and for missing and out-of-vocabulary.
+    fn cross_keys(&self, field: usize) -> Vec<Option<u64>> {
+        let mut keys = vec![None; self.field_rows(field).len()];
+        let base = self.fields() - self.derived().fields();
+        let crossed = field.checked_sub(base).and_then(|derived| self.derived().cross_keys(derived));
+        for (id, key) in crossed.into_iter().flatten() {
+            keys[id as usize] = Some(key);
+        }
+        keys
     }
 
     /// The training rows of each field's ids; empty slices where hashing gives ids.
@@ -130,6 +174,7 @@ fn record(field: &FieldVocabulary) -> FieldRecord {
         }
         Lookup::HashedText => LookupRecord::HashedText,
         Lookup::HashedNumber => LookupRecord::HashedNumber,
+        Lookup::Derived => LookupRecord::Derived,
     };
     FieldRecord { name: field.name.clone(), ids: field.ids.clone(), lookup }
 }
@@ -145,6 +190,7 @@ fn empty_field(record: FieldRecord) -> FieldVocabulary {
         }
         LookupRecord::HashedText => Lookup::HashedText,
         LookupRecord::HashedNumber => Lookup::HashedNumber,
+        LookupRecord::Derived => Lookup::Derived,
     };
     FieldVocabulary { name: record.name, ids: record.ids, lookup }
 }
@@ -163,34 +209,62 @@ fn values(field: &FieldVocabulary) -> Vec<Option<Vec<u8>>> {
                 values[id as usize] = Some(number.to_string().into_bytes());
             }
         }
-        Lookup::Quantile(_) | Lookup::Scaled(_) | Lookup::HashedText | Lookup::HashedNumber => {}
+        Lookup::Quantile(_) | Lookup::Scaled(_) | Lookup::HashedText | Lookup::HashedNumber | Lookup::Derived => {}
     }
     values
 }
 
 /// `None` for other columns or values than [`Vocabulary::save`] writes.
-fn read_batch(batch: &RecordBatch, fields: &mut [FieldVocabulary], counts: &mut Vec<u32>) -> Option<()> {
+fn read_batch(batch: &RecordBatch, vocabulary: &mut Vocabulary) -> Option<()> {
     let values = batch.column_by_name("value")?.as_binary_opt::<i32>()?;
     let ids = batch.column_by_name("id")?.as_primitive_opt::<UInt32Type>()?;
     let rows = batch.column_by_name("count")?.as_primitive_opt::<UInt64Type>()?;
+    let keys = batch.column_by_name("key").and_then(|column| column.as_primitive_opt::<UInt64Type>());
+    let clicks = batch.column_by_name("clicks").and_then(|column| column.as_primitive_opt::<UInt32Type>());
     for row in 0..batch.num_rows() {
-        let id = ids.value(row);
-        counts.push(u32::try_from(rows.value(row)).ok()?);
-        if values.is_null(row) {
+        let (id, count) = (ids.value(row), u32::try_from(rows.value(row)).ok()?);
+        let key = keys.filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row));
+        if let (Some(key), Some(clicks)) = (key, clicks.filter(|clicks| clicks.is_valid(row))) {
+            let seen = Seen { rows: count, clicks: clicks.value(row) };
+            vocabulary.derived_mut().insert(&KeyedRow { statistic: id, key, seen })?;
             continue;
         }
-        let field = fields.partition_point(|field| field.ids.end <= id);
-        let field = fields.get_mut(field)?;
-        let own_id = id.checked_sub(field.ids.start)?;
-        match &mut field.lookup {
-            Lookup::Text(map) => map.insert(TextKey::of(values.value(row)), own_id),
-            Lookup::Log2Bucket(map) => {
-                *map.entry(std::str::from_utf8(values.value(row)).ok()?.parse().ok()?) = own_id;
-            }
-            _ => return None,
-        }
+        vocabulary.add_count(count);
+        let value = values.is_valid(row).then(|| values.value(row));
+        insert_value(vocabulary, id, value, key)?;
     }
     Some(())
+}
+
+/// `None` for an id or a value that the field can't have.
+fn insert_value(vocabulary: &mut Vocabulary, id: u32, value: Option<&[u8]>, key: Option<u64>) -> Option<()> {
+    if value.is_none() && key.is_none() {
+        return Some(());
+    }
+    let fields = vocabulary.field_vocabularies();
+    let position = fields.partition_point(|field| field.ids.end <= id);
+    let own_id = id.checked_sub(fields.get(position)?.ids.start)?;
+    if let Some(key) = key {
+        let base = vocabulary.fields() - vocabulary.derived().fields();
+        return vocabulary.derived_mut().insert_cross(position.checked_sub(base)?, key, own_id);
+    }
+    let value = value?;
+    match vocabulary.lookup_mut(position) {
+        Lookup::Text(map) => map.insert(TextKey::of(value), own_id),
+        Lookup::Log2Bucket(map) => *map.entry(std::str::from_utf8(value).ok()?.parse().ok()?) = own_id,
+        _ => return None,
+    }
+    Some(())
+}
+
+/// All of a row but its texts.
+#[derive(Clone, Copy)]
+struct NumbersOfRow {
+    id: u32,
+    count: u32,
+    /// The combination of ids that a derived field has the id or the statistic of.
+    key: Option<u64>,
+    clicks: Option<u32>,
 }
 
 /// Rows of the file that is being written.
@@ -200,30 +274,38 @@ struct Rows {
     values: BinaryBuilder,
     ids: Vec<u32>,
     counts: Vec<u64>,
+    keys: Vec<Option<u64>>,
+    clicks: Vec<Option<u32>>,
 }
 
 impl Rows {
     fn new(schema: &Arc<Schema>) -> Self {
         let (fields, values) = (StringBuilder::new(), BinaryBuilder::new());
-        Self { schema: Arc::clone(schema), fields, values, ids: Vec::new(), counts: Vec::new() }
+        let (ids, counts, keys, clicks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { schema: Arc::clone(schema), fields, values, ids, counts, keys, clicks }
     }
 
-    fn push(&mut self, field: &str, value: Option<&[u8]>, id: u32, count: u32) {
+    fn push(&mut self, field: &str, value: Option<&[u8]>, row: NumbersOfRow) {
         self.fields.append_value(field);
         self.values.append_option(value);
-        self.ids.push(id);
-        self.counts.push(u64::from(count));
+        self.ids.push(row.id);
+        self.counts.push(u64::from(row.count));
+        self.keys.push(row.key);
+        self.clicks.push(row.clicks);
     }
 
     fn take(&mut self) -> Result<RecordBatch, ArrowError> {
-        RecordBatch::try_new(
-            Arc::clone(&self.schema),
-            vec![
-                Arc::new(self.fields.finish()),
-                Arc::new(self.values.finish()),
-                Arc::new(UInt32Array::from(std::mem::take(&mut self.ids))),
-                Arc::new(UInt64Array::from(std::mem::take(&mut self.counts))),
-            ],
-        )
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(self.fields.finish()),
+            Arc::new(self.values.finish()),
+            Arc::new(UInt32Array::from(std::mem::take(&mut self.ids))),
+            Arc::new(UInt64Array::from(std::mem::take(&mut self.counts))),
+        ];
+        let (keys, clicks) = (std::mem::take(&mut self.keys), std::mem::take(&mut self.clicks));
+        if self.schema.fields().len() > columns.len() {
+            columns.push(Arc::new(UInt64Array::from(keys)));
+            columns.push(Arc::new(UInt32Array::from(clicks)));
+        }
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
     }
 }

@@ -339,7 +339,7 @@ fn lists_name_every_model_and_format() {
     assert_has(&stdout(&mut secn(&["models"])), &["lr", "fm", "deepfm", "secn"]);
     let models = json(secn(&["models"]).arg("--json"));
     assert!(models.as_array().unwrap().iter().any(|model| model["name"] == "secn"));
-    assert_has(&stdout(&mut secn(&["formats"])), &["criteo", "csv", "tsv"]);
+    assert_has(&stdout(&mut secn(&["formats"])), &["criteo", "csv", "tsv", "libsvm", "libffm"]);
     assert_has(&stdout(&mut secn(&["completions", "zsh"])), &["#compdef secn"]);
 }
 

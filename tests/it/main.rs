@@ -3,6 +3,7 @@
 mod cli;
 mod compare;
 mod contract;
+mod derived;
 mod devices;
 mod experiment;
 mod golden;
