@@ -3,6 +3,7 @@
 //! A model is a pure function from [`Embedded`] to logits. It never sees ids, labels or files.
 
 mod deepfm;
+mod ffm;
 mod fm;
 mod lr;
 mod secn;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     deepfm::{DeepFm, DeepFmConfig},
+    ffm::{Ffm, FfmConfig},
     fm::{Fm, FmConfig},
     lr::{Lr, LrConfig},
     secn::{Secn, SecnConfig},
@@ -140,6 +142,7 @@ macro_rules! registry {
 registry! {
     "lr" Lr LrConfig: "logistic regression: a weight a feature", "";
     "fm" Fm FmConfig: "factorization machine: a weight a feature and the products of all pairs", "Rendle, ICDM 2010";
+    "ffm" Ffm FfmConfig: "FM with a vector a partner field, optionally with an MLP on the pairs", "Juan, RecSys 2016";
     "deepfm" DeepFm DeepFmConfig: "FM beside a multi-layer perceptron on the same vectors", "arXiv 1703.04247";
     "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
 }
