@@ -5,6 +5,7 @@
 mod deepfm;
 mod ffm;
 mod fm;
+mod fwfm;
 mod lr;
 mod secn;
 
@@ -15,6 +16,7 @@ pub use self::{
     deepfm::{DeepFm, DeepFmConfig},
     ffm::{Ffm, FfmConfig},
     fm::{Fm, FmConfig},
+    fwfm::{FwFm, FwFmConfig},
     lr::{Lr, LrConfig},
     secn::{Secn, SecnConfig},
 };
@@ -143,6 +145,7 @@ registry! {
     "lr" Lr LrConfig: "logistic regression: a weight a feature", "";
     "fm" Fm FmConfig: "factorization machine: a weight a feature and the products of all pairs", "Rendle, ICDM 2010";
     "ffm" Ffm FfmConfig: "FM with a vector a partner field, optionally with an MLP on the pairs", "Juan, RecSys 2016";
+    "fwfm" FwFm FwFmConfig: "FM with a weight a pair of fields", "arXiv 1806.03514";
     "deepfm" DeepFm DeepFmConfig: "FM beside a multi-layer perceptron on the same vectors", "arXiv 1703.04247";
     "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
 }
