@@ -7,6 +7,7 @@ mod ffm;
 mod fm;
 mod fwfm;
 mod lr;
+mod nfm;
 mod secn;
 
 use burn::{module::Module, tensor::Tensor};
@@ -18,6 +19,7 @@ pub use self::{
     fm::{Fm, FmConfig},
     fwfm::{FwFm, FwFmConfig},
     lr::{Lr, LrConfig},
+    nfm::{Nfm, NfmConfig},
     secn::{Secn, SecnConfig},
 };
 use crate::ranges::Count;
@@ -146,6 +148,7 @@ registry! {
     "fm" Fm FmConfig: "factorization machine: a weight a feature and the products of all pairs", "Rendle, ICDM 2010";
     "ffm" Ffm FfmConfig: "FM with a vector a partner field, optionally with an MLP on the pairs", "Juan, RecSys 2016";
     "fwfm" FwFm FwFmConfig: "FM with a weight a pair of fields", "arXiv 1806.03514";
+    "nfm" Nfm NfmConfig: "an MLP on the sum of all pairs' products", "arXiv 1708.05027";
     "deepfm" DeepFm DeepFmConfig: "FM beside a multi-layer perceptron on the same vectors", "arXiv 1703.04247";
     "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
 }
