@@ -2,6 +2,7 @@
 //!
 //! A model is a pure function from [`Embedded`] to logits. It never sees ids, labels or files.
 
+mod afm;
 mod deepfm;
 mod ffm;
 mod fm;
@@ -14,6 +15,7 @@ use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    afm::{Afm, AfmConfig},
     deepfm::{DeepFm, DeepFmConfig},
     ffm::{Ffm, FfmConfig},
     fm::{Fm, FmConfig},
@@ -149,6 +151,7 @@ registry! {
     "ffm" Ffm FfmConfig: "FM with a vector a partner field, optionally with an MLP on the pairs", "Juan, RecSys 2016";
     "fwfm" FwFm FwFmConfig: "FM with a weight a pair of fields", "arXiv 1806.03514";
     "nfm" Nfm NfmConfig: "an MLP on the sum of all pairs' products", "arXiv 1708.05027";
+    "afm" Afm AfmConfig: "FM whose pairs are weighted by attention", "arXiv 1708.04617";
     "deepfm" DeepFm DeepFmConfig: "FM beside a multi-layer perceptron on the same vectors", "arXiv 1703.04247";
     "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
 }
