@@ -10,6 +10,7 @@ mod fwfm;
 mod lr;
 mod nfm;
 mod secn;
+mod xdeepfm;
 
 use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ pub use self::{
     lr::{Lr, LrConfig},
     nfm::{Nfm, NfmConfig},
     secn::{Secn, SecnConfig},
+    xdeepfm::{XDeepFm, XDeepFmConfig},
 };
 use crate::ranges::Count;
 pub use crate::{
@@ -153,5 +155,6 @@ registry! {
     "nfm" Nfm NfmConfig: "an MLP on the sum of all pairs' products", "arXiv 1708.05027";
     "afm" Afm AfmConfig: "FM whose pairs are weighted by attention", "arXiv 1708.04617";
     "deepfm" DeepFm DeepFmConfig: "FM beside a multi-layer perceptron on the same vectors", "arXiv 1703.04247";
+    "xdeepfm" XDeepFm XDeepFmConfig: "compressed interaction network beside an MLP", "arXiv 1803.05170";
     "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
 }
