@@ -3,6 +3,7 @@
 //! A model is a pure function from [`Embedded`] to logits. It never sees ids, labels or files.
 
 mod afm;
+mod autoint;
 mod dcnv2;
 mod deepfm;
 mod ffm;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     afm::{Afm, AfmConfig},
+    autoint::{AutoInt, AutoIntConfig},
     dcnv2::{DcnV2, DcnV2Config},
     deepfm::{DeepFm, DeepFmConfig},
     ffm::{Ffm, FfmConfig},
@@ -159,5 +161,6 @@ registry! {
     "deepfm" DeepFm DeepFmConfig: "FM beside a multi-layer perceptron on the same vectors", "arXiv 1703.04247";
     "xdeepfm" XDeepFm XDeepFmConfig: "compressed interaction network beside an MLP", "arXiv 1803.05170";
     "dcnv2" DcnV2 DcnV2Config: "cross layers with full matrices, beside or before an MLP", "arXiv 2008.13535";
+    "autoint" AutoInt AutoIntConfig: "self-attention over the fields, optionally beside an MLP", "arXiv 1810.11921";
     "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
 }
