@@ -10,6 +10,7 @@ mod ffm;
 mod fm;
 mod fwfm;
 mod lr;
+mod masknet;
 mod nfm;
 mod secn;
 mod xdeepfm;
@@ -26,6 +27,7 @@ pub use self::{
     fm::{Fm, FmConfig},
     fwfm::{FwFm, FwFmConfig},
     lr::{Lr, LrConfig},
+    masknet::{MaskNet, MaskNetConfig},
     nfm::{Nfm, NfmConfig},
     secn::{Secn, SecnConfig},
     xdeepfm::{XDeepFm, XDeepFmConfig},
@@ -162,5 +164,6 @@ registry! {
     "xdeepfm" XDeepFm XDeepFmConfig: "compressed interaction network beside an MLP", "arXiv 1803.05170";
     "dcnv2" DcnV2 DcnV2Config: "cross layers with full matrices, beside or before an MLP", "arXiv 2008.13535";
     "autoint" AutoInt AutoIntConfig: "self-attention over the fields, optionally beside an MLP", "arXiv 1810.11921";
+    "masknet" MaskNet MaskNetConfig: "layers masked by the row's own vectors", "arXiv 2102.07619";
     "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
 }
