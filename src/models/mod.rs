@@ -7,6 +7,7 @@ mod autoint;
 mod dcnv2;
 mod deepfm;
 mod ffm;
+mod finalmlp;
 mod fm;
 mod fwfm;
 mod lr;
@@ -24,6 +25,7 @@ pub use self::{
     dcnv2::{DcnV2, DcnV2Config},
     deepfm::{DeepFm, DeepFmConfig},
     ffm::{Ffm, FfmConfig},
+    finalmlp::{FinalMlp, FinalMlpConfig},
     fm::{Fm, FmConfig},
     fwfm::{FwFm, FwFmConfig},
     lr::{Lr, LrConfig},
@@ -165,5 +167,6 @@ registry! {
     "dcnv2" DcnV2 DcnV2Config: "cross layers with full matrices, beside or before an MLP", "arXiv 2008.13535";
     "autoint" AutoInt AutoIntConfig: "self-attention over the fields, optionally beside an MLP", "arXiv 1810.11921";
     "masknet" MaskNet MaskNetConfig: "layers masked by the row's own vectors", "arXiv 2102.07619";
+    "finalmlp" FinalMlp FinalMlpConfig: "two MLPs, fused by a bilinear product", "arXiv 2304.00902";
     "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
 }
