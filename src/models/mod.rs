@@ -10,6 +10,7 @@ mod ffm;
 mod finalmlp;
 mod fm;
 mod fwfm;
+mod gdcn;
 mod lr;
 mod masknet;
 mod nfm;
@@ -28,6 +29,7 @@ pub use self::{
     finalmlp::{FinalMlp, FinalMlpConfig},
     fm::{Fm, FmConfig},
     fwfm::{FwFm, FwFmConfig},
+    gdcn::{Gdcn, GdcnConfig},
     lr::{Lr, LrConfig},
     masknet::{MaskNet, MaskNetConfig},
     nfm::{Nfm, NfmConfig},
@@ -168,5 +170,6 @@ registry! {
     "autoint" AutoInt AutoIntConfig: "self-attention over the fields, optionally beside an MLP", "arXiv 1810.11921";
     "masknet" MaskNet MaskNetConfig: "layers masked by the row's own vectors", "arXiv 2102.07619";
     "finalmlp" FinalMlp FinalMlpConfig: "two MLPs, fused by a bilinear product", "arXiv 2304.00902";
+    "gdcn" Gdcn GdcnConfig: "DCNv2's cross layers with a gate", "arXiv 2311.04635";
     "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
 }
