@@ -5,6 +5,7 @@
 mod afm;
 mod autoint;
 mod dcnv2;
+mod dcnv3;
 mod deepfm;
 mod ffm;
 mod finalmlp;
@@ -24,6 +25,7 @@ pub use self::{
     afm::{Afm, AfmConfig},
     autoint::{AutoInt, AutoIntConfig},
     dcnv2::{DcnV2, DcnV2Config},
+    dcnv3::{DcnV3, DcnV3Config},
     deepfm::{DeepFm, DeepFmConfig},
     ffm::{Ffm, FfmConfig},
     finalmlp::{FinalMlp, FinalMlpConfig},
@@ -171,5 +173,6 @@ registry! {
     "masknet" MaskNet MaskNetConfig: "layers masked by the row's own vectors", "arXiv 2102.07619";
     "finalmlp" FinalMlp FinalMlpConfig: "two MLPs, fused by a bilinear product", "arXiv 2304.00902";
     "gdcn" Gdcn GdcnConfig: "DCNv2's cross layers with a gate", "arXiv 2311.04635";
+    "dcnv3" DcnV3 DcnV3Config: "an exponential and a linear cross network, trained by three losses", "arXiv 2407.13349";
     "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
 }
