@@ -1,6 +1,7 @@
 //! The one integration binary: each links burn.
 
 mod cli;
+mod configs;
 mod contract;
 mod devices;
 mod experiment;
