@@ -60,7 +60,7 @@ impl AfmConfig {
     }
 }
 
-/// `logit = b + Σ w_i + pᵀ Σ_{i<j} a_ij (x_i ⊙ x_j)`, with `a` the softmax over all pairs of `hᵀ relu(Wᵀ (x_i ⊙ x_j) + b)`.
+/// `logit = b + Σ w_i + pᵀ Σ_{i<j} a_ij (x_i ⊙ x_j)`, with the attention `a` as below.
 #[derive(Module, Debug)]
 pub struct Afm {
     bias: Param<Tensor<1>>,

@@ -203,6 +203,18 @@ fn sixty_four_rows_are_memorized() {
     }
 }
 
+/// Each unit adds its factor and its shift.
+#[test]
+fn running_statistics_are_no_parameters() {
+    let device = Device::flex().autodiff();
+    let parameters = |batch_norm: bool| {
+        let config = serde_json::from_value(json!({"nfm": {"mlp": [8, 5], "batch_norm": batch_norm}})).unwrap();
+        let (model, embedding) = build(&config, &device);
+        Trainer::new(model, embedding, &TrainingConfig::default(), device.clone()).parameters()
+    };
+    assert_eq!(parameters(true) - parameters(false), 2 * (8 + 5));
+}
+
 #[test]
 fn a_checkpoint_restores_equal_logits() {
     use secn::training::{Checkpoint, Progress, load_best, save};
