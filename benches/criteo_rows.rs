@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use secn::seed::mix;
 
 /// A cell as the format writes it, from random bits.
-pub fn row(text: &mut String, number: u64, separator: char, category: impl Fn(&mut String, u64)) {
+pub(crate) fn row(text: &mut String, number: u64, separator: char, category: impl Fn(&mut String, u64)) {
     let bits = |column: u64| mix(number, column);
     write!(text, "{}", bits(0) % 2).expect("a string takes all text");
     for column in 1..=13 {
@@ -26,6 +26,6 @@ pub fn row(text: &mut String, number: u64, separator: char, category: impl Fn(&m
 }
 
 /// A category as Criteo writes it: 8 hex digits.
-pub fn hexadecimal(text: &mut String, bits: u64) {
+pub(crate) fn hexadecimal(text: &mut String, bits: u64) {
     write!(text, "{:08x}", bits & 0xFFFF_FFFF).expect("a string takes all text");
 }

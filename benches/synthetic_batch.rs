@@ -7,17 +7,17 @@ use secn::{
     seed::{mix, unit},
 };
 
-pub const FIELDS: usize = 39;
+pub(crate) const FIELDS: usize = 39;
 /// Ids of one field; 1.5 million in all.
 const FIELD_ROWS: u32 = 40_000;
 
 /// The ids of all fields.
-pub fn fields() -> Vec<Range<u32>> {
+pub(crate) fn fields() -> Vec<Range<u32>> {
     (0..39).map(|field| field * FIELD_ROWS..(field + 1) * FIELD_ROWS).collect()
 }
 
 /// The batch `number` of `rows` rows.
-pub fn batch(number: u64, rows: usize) -> Batch {
+pub(crate) fn batch(number: u64, rows: usize) -> Batch {
     let mut batch = Batch { rows, fields: FIELDS, unique_starts: vec![0], ..Batch::default() };
     batch.ids = vec![0; rows * FIELDS];
     batch.inverse = vec![0; rows * FIELDS];

@@ -29,7 +29,7 @@ fn rows(count: u64) -> Batch {
         u32::try_from(field).unwrap() * ROWS_A_FIELD + u32::try_from(draw).unwrap()
     };
     let ids: Vec<Vec<u32>> = (0..count).map(|row| (0..4).map(|field| id(row, field)).collect()).collect();
-    let labels = (0..count).map(|row| if mix(9, row) % 3 == 0 { 1.0 } else { 0.0 }).collect();
+    let labels = (0..count).map(|row| if mix(9, row).is_multiple_of(3) { 1.0 } else { 0.0 }).collect();
     batch(&ids, None, labels)
 }
 

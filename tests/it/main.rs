@@ -1,5 +1,7 @@
 //! The one integration binary: each links burn.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod cli;
 mod compare;
 mod configs;

@@ -213,7 +213,7 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn a_preparation_is_found_again_and_leaves_no_other_files() {
-    let rows: Vec<Row> = (0..40).map(|row| (row % 2 == 0, ["a", "b", "c"].map(ToOwned::to_owned))).collect();
+    let rows: Vec<Row> = (0..40).map(|row| (row.is_multiple_of(2), ["a", "b", "c"].map(ToOwned::to_owned))).collect();
     let folder = tempfile::tempdir().unwrap();
     let features = "[target_statistics]\n";
     let (first, _) = prepared(folder.path(), &rows, features);
@@ -260,7 +260,7 @@ fn too_many_combinations_are_named() {
 #[test]
 fn the_memory_of_combinations_is_limited() {
     let rows: Vec<Row> =
-        (0..4000).map(|row: u32| (row % 2 == 0, [row, row, row].map(|cell| cell.to_string()))).collect();
+        (0..4000).map(|row: u32| (row.is_multiple_of(2), [row, row, row].map(|cell| cell.to_string()))).collect();
     let folder = tempfile::tempdir().unwrap();
     let train = folder.path().join("train.csv");
     fs::write(&train, csv(&rows)).unwrap();
