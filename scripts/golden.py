@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 """Writes the golden files of `tests/golden`: the models once more, in PyTorch, from the papers' equations alone.
 
-    python scripts/golden.py --out tests/golden        needs torch (CPU) and numpy; takes about half a minute
+    python scripts/golden.py --out tests/golden        needs torch (CPU) and numpy; takes about a minute
+    python scripts/golden.py --only dcnv               only the cases whose names start so
 
 A case holds weights, inputs, logits, loss (mean logloss), the gradient of that loss by every weight, and ten optimizer
-steps; `golden_models.py` has the equations and the optimizers' rules. Weights are exact `f32` numbers; everything
-computed from them is computed in `f64`. The same case is computed in `f32` as well and must agree (`float32_error`
-keeps by how much); a draw is thrown away where it doesn't, where a ReLU's input lies within 1e-4 of zero in any step,
-or where a layer's ReLUs are nearly all on or all off.
+steps; `golden_models.py` has the equations and the optimizers' rules, `golden_loops.py` the newer equations once more,
+`golden_shapes.py` the weights' names and sizes. DCNv3's gradients and steps are those of its own sum of losses, while
+its `loss` and `losses` are the logloss. A case with batch norm is in training mode; it also holds the running
+statistics after the ten steps, and the first batch's logits then, in evaluation mode.
+
+Weights are exact `f32` numbers; everything computed from them is computed in `f64`. The same case is computed in `f32`
+as well and must agree (`float32_error` keeps by how much); a draw is thrown away where it doesn't, where a ReLU's input
+lies within 1e-4 of zero in any step, or where a layer's ReLUs are nearly all on or all off.
 """
 import argparse
 import itertools
@@ -18,15 +23,27 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from golden_models import MODELS, check_formulas, check_optimizers, make_sparse, recorder, table_optimizer
+from golden_models import (
+    MODELS,
+    BatchNorm,
+    check_formulas,
+    check_models,
+    check_optimizers,
+    make_sparse,
+    recorder,
+    table_optimizer,
+    tri_bce,
+)
+from golden_shapes import table_width, weight_shapes
 
 SEED = 2019
 BATCH = 6
 STEPS = 10
-DENSE_RATE = 1e-2
+DENSE_RATES = {"adam": 1e-2, "sgd": 0.1}
 TABLE_RATES = {"adagrad": 0.05, "adam": 0.01, "dense-adam": 0.01, "sgd": 0.1, "ftrl": 0.1}
 MARGIN = 1e-4  # no ReLU's input is nearer to zero, in any of the ten steps
-FLOAT32_ERROR = 2e-5  # what f32 may differ from f64, relative to max(1, |value|)
+FLOAT32_ERROR = 1.05e-6  # what f32 may differ from f64, relative to max(1, |value|)
+NO_LINEAR = ("dcnv2", "autoint", "masknet", "finalmlp", "gdcn", "dcnv3")
 
 
 # ---- one case
@@ -41,6 +58,7 @@ class Run:
         self.tables = {name: leaf(draw[name]) for name in ("vectors", "linear") if draw[name] is not None}
         self.weights = {name: leaf(array) for name, array in draw["weights"].items()}
         self.relu_inputs = []
+        self.norm = BatchNorm()
 
     def forward(self, batch):
         ids = torch.tensor(batch["ids"])
@@ -50,22 +68,29 @@ class Run:
             x, w = None if x is None else x * values[:, :, None], None if w is None else w * values
         self.relu_inputs.append([])
         relu = recorder(self.relu_inputs[-1])
-        logits = MODELS[self.case["model"]](self.case["config"], self.weights, x, w, relu)
+        logits = MODELS[self.case["model"]](self.case["config"], self.weights, x, w, relu, self.norm)
+        logits, *branches = logits if isinstance(logits, tuple) else (logits,)
         labels = torch.tensor(batch["labels"], dtype=self.dtype)
-        return logits, functional.binary_cross_entropy_with_logits(logits, labels)
+        loss, *losses = (functional.binary_cross_entropy_with_logits(each, labels) for each in (logits, *branches))
+        return logits, loss, tri_bce(loss, losses)
 
     def compute(self, batches):
         parameters = self.tables | self.weights
-        logits, loss = self.forward(batches[0])
-        gradients = dict(zip(parameters, torch.autograd.grad(loss, parameters.values())))
+        logits, loss, objective = self.forward(batches[0])
+        gradients = dict(zip(parameters, torch.autograd.grad(objective, parameters.values())))
+        self.norm = BatchNorm()  # the running statistics are those of the steps alone
         result = {"logits": logits, "loss": loss, "gradients": gradients, "losses": []}
         name, l2 = self.case["table_optimizer"], self.case["table_l2"]
         optimizers = [table_optimizer(name, table, TABLE_RATES[name], l2) for table in self.tables.values()]
-        optimizers.append(torch.optim.Adam(self.weights.values(), lr=DENSE_RATE, eps=1e-8))
+        dense_rate = DENSE_RATES[self.case["dense_optimizer"]]
+        if self.case["dense_optimizer"] == "adam":
+            optimizers.append(torch.optim.Adam(self.weights.values(), lr=dense_rate, eps=1e-8))
+        else:
+            optimizers.append(torch.optim.SGD(self.weights.values(), lr=dense_rate))
         for step in range(STEPS):
             batch = batches[step % len(batches)]
-            _, loss = self.forward(batch)
-            for parameter, gradient in zip(parameters.values(), torch.autograd.grad(loss, parameters.values())):
+            _, loss, objective = self.forward(batch)
+            for parameter, gradient in zip(parameters.values(), torch.autograd.grad(objective, parameters.values())):
                 parameter.grad = gradient
             result["losses"].append(loss.detach())
             if name != "dense-adam":
@@ -74,37 +99,11 @@ class Run:
             for optimizer in optimizers:
                 optimizer.step()
         result["final"] = {name: parameter.detach() for name, parameter in parameters.items()}
+        result["running"], result["eval_logits"] = self.norm.running, None
+        if self.norm.running:
+            self.norm.training = False
+            result["eval_logits"] = self.forward(batches[0])[0]
         return result
-
-
-def weight_shapes(model, config, fields, dim):
-    """name -> (shape, standard deviation)"""
-    shapes = {}
-    if model == "secn":
-        layers = config["layers"]
-        inner = (layers, fields, fields) if config["weights"] == "shared" else (layers, dim, fields, fields)
-        shapes["cross"] = (inner, fields**-0.5)
-        if config["residual"] != "identity":
-            shapes["residual"] = (inner, fields**-0.5)
-        shapes["bias"] = ((layers, fields), 0.3)
-        pooled = dim
-        if "attention" in config:
-            pooled = config["attention"]["heads"] * config["attention"]["dim"]
-            for name in ("query", "key", "value", "residual"):
-                shapes[f"attention.{name}"] = ((dim, pooled), dim**-0.5)
-        shapes["head.weight"] = ((pooled,), 0.5)
-        shapes["head.bias"] = ((1,), 0.3)
-    else:
-        shapes["bias"] = ((1,), 0.3)
-    width = fields * dim
-    for layer, units in enumerate(config.get("mlp", [])):
-        shapes[f"mlp.{layer}.weight"] = ((width, units), width**-0.5)
-        shapes[f"mlp.{layer}.bias"] = ((units,), 0.3)
-        width = units
-    if "mlp" in config:
-        shapes["mlp.output.weight"] = ((width, 1), width**-0.5)
-        shapes["mlp.output.bias"] = ((1,), 0.3)
-    return shapes
 
 
 def draw_case(case, random):
@@ -112,7 +111,7 @@ def draw_case(case, random):
     field_rows = random.integers(4, 8, fields)
     starts = np.cumsum(field_rows) - field_rows
     rows = int(field_rows.sum())
-    normal = lambda shape, deviation: (random.standard_normal(shape) * deviation).astype(np.float32)
+    normal = lambda shape, deviation, mean=0: (random.standard_normal(shape) * deviation + mean).astype(np.float32)
     batches = []
     for _ in range(3):
         ids = starts + (random.random((BATCH, fields)) * field_rows).astype(np.int64)
@@ -121,13 +120,13 @@ def draw_case(case, random):
             values = np.where(np.arange(fields) % 2 == 0, normal((BATCH, fields), 1.0), np.float32(1))
         batches.append({"ids": ids, "values": values, "labels": random.integers(0, 2, BATCH)})
     shapes = weight_shapes(case["model"], case["config"], fields, dim)
-    has_linear = case["config"].get("linear", True)
+    has_linear = case["config"].get("linear", case["model"] not in NO_LINEAR)
     return {
         "field_rows": field_rows,
         "batches": batches,
-        "vectors": None if case["model"] == "lr" else normal((rows, dim), 0.5),
+        "vectors": None if case["model"] == "lr" else normal((rows, table_width(case)), 0.5),
         "linear": normal(rows, 0.3) if has_linear else None,
-        "weights": {name: normal(shape, deviation) for name, (shape, deviation) in shapes.items()},
+        "weights": {name: normal(*shape) for name, shape in shapes.items()},
     }
 
 
@@ -151,6 +150,8 @@ def float32_error(exact, rounded):
         "gradients": result["gradients"].values(),
         "losses": result["losses"],
         "final": result["final"].values(),
+        **({"running": sum(result["running"].values(), ())} if result["running"] else {}),
+        **({"eval_logits": [result["eval_logits"]]} if result["running"] else {}),
     }
     error = lambda a, b: ((b - a).abs() / a.abs().clamp(min=1)).max().item()
     return {name: max(map(error, tensors, parts(rounded)[name])) for name, tensors in parts(exact).items()}
@@ -186,6 +187,14 @@ def make_case(name, case, seed):
     raise SystemExit(f"{name}: no draw was lively enough")
 
 
+def batch_norm_results(exact):
+    if not exact["running"]:
+        return {}
+    statistics = lambda mean, variance: {"mean": numbers(mean), "var": numbers(variance)}
+    running = {name: statistics(*both) for name, both in exact["running"].items()}
+    return {"running": running, "eval_logits": numbers(exact["eval_logits"])}
+
+
 def as_json(case, seed, draw, exact, errors):
     batches = [{key: numbers(batch[key]) for key in ("ids", "values", "labels")} for batch in draw["batches"]]
     gradients, final = exact["gradients"], exact["final"]
@@ -213,14 +222,15 @@ def as_json(case, seed, draw, exact, errors):
             "table_optimizer": case["table_optimizer"],
             "table_learning_rate": TABLE_RATES[case["table_optimizer"]],
             "table_l2": case["table_l2"],
-            "dense_optimizer": "adam",
-            "dense_learning_rate": DENSE_RATE,
+            "dense_optimizer": case["dense_optimizer"],
+            "dense_learning_rate": DENSE_RATES[case["dense_optimizer"]],
             "batches": batches,
             "losses": numbers(torch.stack(exact["losses"])),
             "final_vectors": numbers(final.get("vectors")),
             "final_linear": numbers(final.get("linear")),
             "final_weights": flat(is_weight(final)),
         },
+        **batch_norm_results(exact),
         "float32_error": {part: float(f"{error:.2g}") for part, error in errors.items()},
     }
 
@@ -231,10 +241,10 @@ def as_json(case, seed, draw, exact, errors):
 def cases():
     optimizers = itertools.cycle(itertools.product((0.0, 0.01), ("adagrad", "adam", "sgd", "ftrl", "dense-adam")))
 
-    def case(model, config, values=False, fields=5, dim=4, optimizer=None):
+    def case(model, config, values=False, fields=5, dim=4, optimizer=None, dense_optimizer="adam"):
         l2, name = optimizer or next(optimizers)
         return {"model": model, "config": config, "values": values, "fields": fields, "dim": dim,
-                "table_optimizer": name, "table_l2": l2}  # fmt: skip
+                "table_optimizer": name, "table_l2": l2, "dense_optimizer": dense_optimizer}  # fmt: skip
 
     def secn_config(**changes):
         paper = {"layers": 3, "weights": "shared", "product": "square", "residual": "weighted", "activation": "relu"}
@@ -264,19 +274,67 @@ def cases():
     for model, config in (("lr", {}), ("fm", {}), ("deepfm", {"mlp": [8, 6]})):
         yield model, case(model, config)
         yield f"{model}-values", case(model, config, values=True)
+    # New cases go to the end: the optimizers are dealt out in turn.
+    yield from cases_with_first_order(case)
+    yield from cases_without_first_order(case, attention)
+    # Batch norm takes the bias before it out again, whose gradient is then rounding alone: Adam would make steps of it.
+    batch_norm = {"batch_norm": True}
+    yield "deepfm-batch-norm", case("deepfm", {"mlp": [8, 6], **batch_norm}, dense_optimizer="sgd")
+    config = {"layers": 2, "structure": "parallel", "mlp": [8, 6], **batch_norm}
+    yield "dcnv2-batch-norm", case("dcnv2", config, fields=4, dim=3, dense_optimizer="sgd")
+    config = {"first": [8, 6], "second": [4], "heads": 2, **batch_norm}
+    yield "finalmlp-batch-norm", case("finalmlp", config, dense_optimizer="sgd")
+
+
+def cases_with_first_order(case):
+    mlp = {"mlp": [8, 6]}
+    yield "nfm", case("nfm", mlp)
+    yield "nfm-values", case("nfm", mlp, values=True)
+    yield "afm", case("afm", {"attention_dim": 3})
+    yield "afm-values", case("afm", {"attention_dim": 3}, values=True)
+    yield "xdeepfm", case("xdeepfm", {"cin": [4, 3], **mlp})
+    yield "xdeepfm-split-half", case("xdeepfm", {"cin": [4, 6, 4], "split_half": True, **mlp})
+    yield "ffm", case("ffm", {}, dim=3)
+    yield "ffm-mlp", case("ffm", mlp, dim=3)
+    yield "ffm-values", case("ffm", {}, values=True, dim=3)
+    yield "fwfm", case("fwfm", {})
+
+
+def cases_without_first_order(case, attention):
+    small = {"fields": 4, "dim": 3}
+    mlp = {"mlp": [8, 6]}
+    for model in ("dcnv2", "gdcn"):
+        yield model, case(model, {"layers": 3, "structure": "parallel", **mlp}, **small)
+        yield f"{model}-stacked", case(model, {"layers": 2, "structure": "stacked", **mlp}, **small)
+        yield f"{model}-cross", case(model, {"layers": 2, "structure": "parallel", "mlp": []}, **small)
+    yield "autoint", case("autoint", {"layers": 3, "attention": attention})
+    yield "autoint-mlp", case("autoint", {"layers": 2, "attention": attention, **mlp})
+    blocks = {"blocks": 2, "block_dim": 4, "reduction": 2}
+    yield "masknet", case("masknet", {"structure": "parallel", **blocks, **mlp}, fields=3, dim=3)
+    yield "masknet-serial", case("masknet", {"structure": "serial", **blocks, "blocks": 3}, fields=3, dim=3)
+    streams = {"first": [8, 6], "second": [4], "heads": 2}
+    yield "finalmlp", case("finalmlp", streams)
+    yield "finalmlp-gate", case("finalmlp", {**streams, "gate": [4]}, **small)
+    layers = {"deep_layers": 2, "shallow_layers": 3}
+    yield "dcnv3", case("dcnv3", layers, **small)
+    yield "dcnv3-plain", case("dcnv3", {**layers, "layer_norm": False}, **small)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="tests/golden")
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--only", default="", metavar="PREFIX", help="write only the cases whose names start so")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.sparse.check_sparse_tensor_invariants.enable()
     check_formulas()
     check_optimizers()
+    check_models(cases())
     os.makedirs(arguments.out, exist_ok=True)
     for name, case in cases():
+        if not name.startswith(arguments.only):
+            continue
         text = json.dumps(make_case(name, case, arguments.seed), separators=(",", ":"))
         with open(os.path.join(arguments.out, f"{name}.json"), "w", encoding="utf-8") as file:
             file.write(text + "\n")

@@ -148,11 +148,13 @@ impl Draft {
     /// The config, checked.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`] with the line, what was expected and what was found.
+    /// [`ConfigError::Invalid`] with the line or both keys, what was expected and what was found.
     pub fn resolve(&self) -> Result<Config, ConfigError> {
         let text = self.text.clone().unwrap_or_else(|| self.document.to_string());
-        toml::from_str(&text)
-            .map_err(|error| ConfigError::Invalid { path: self.path.clone(), message: error.to_string() })
+        let invalid = |message| ConfigError::Invalid { path: self.path.clone(), message };
+        let config: Config = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+        config.model.check(config.embedding.dim.get()).map_err(invalid)?;
+        Ok(config)
     }
 
     /// Keeps the table of the model `name` alone; where there is none, the model has its defaults.
@@ -269,6 +271,20 @@ mod tests {
         let message = error.to_string();
         assert!(message.contains("line 6") && message.contains("unknown field `layer`"), "{message}");
         assert_eq!(error.hint().unwrap(), "did you mean `layers`?");
+    }
+
+    #[test]
+    fn rules_between_keys_name_both_keys() {
+        for (model, names) in [
+            ("xdeepfm]\ncin = [7, 8]\nsplit_half = true", ["`model.xdeepfm.cin`", "`model.xdeepfm.split_half`"]),
+            ("finalmlp]\nheads = 3", ["`model.finalmlp.first`", "`model.finalmlp.heads`"]),
+            ("masknet]\nstructure = \"serial\"\nmlp = [8]", ["`model.masknet.mlp`", "`model.masknet.structure"]),
+            ("dcnv3]\n[embedding]\ndim = 7", ["`model.dcnv3`", "`embedding.dim`"]),
+        ] {
+            let text = TEXT.replace("secn]\nlayers = 2", model);
+            let message = load(&text, &[]).unwrap_err().to_string();
+            assert!(names.iter().all(|name| message.contains(name)), "{message}");
+        }
     }
 
     #[test]

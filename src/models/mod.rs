@@ -2,19 +2,41 @@
 //!
 //! A model is a pure function from [`Embedded`] to logits. It never sees ids, labels or files.
 
+mod afm;
+mod autoint;
+mod dcnv2;
+mod dcnv3;
 mod deepfm;
+mod ffm;
+mod finalmlp;
 mod fm;
+mod fwfm;
+mod gdcn;
 mod lr;
+mod masknet;
+mod nfm;
 mod secn;
+mod xdeepfm;
 
 use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    afm::{Afm, AfmConfig},
+    autoint::{AutoInt, AutoIntConfig},
+    dcnv2::{DcnV2, DcnV2Config},
+    dcnv3::{DcnV3, DcnV3Config},
     deepfm::{DeepFm, DeepFmConfig},
+    ffm::{Ffm, FfmConfig},
+    finalmlp::{FinalMlp, FinalMlpConfig},
     fm::{Fm, FmConfig},
+    fwfm::{FwFm, FwFmConfig},
+    gdcn::{Gdcn, GdcnConfig},
     lr::{Lr, LrConfig},
+    masknet::{MaskNet, MaskNetConfig},
+    nfm::{Nfm, NfmConfig},
     secn::{Secn, SecnConfig},
+    xdeepfm::{XDeepFm, XDeepFmConfig},
 };
 use crate::ranges::Count;
 pub use crate::{
@@ -140,6 +162,17 @@ macro_rules! registry {
 registry! {
     "lr" Lr LrConfig: "logistic regression: a weight a feature", "";
     "fm" Fm FmConfig: "factorization machine: a weight a feature and the products of all pairs", "Rendle, ICDM 2010";
+    "ffm" Ffm FfmConfig: "FM with a vector a partner field, optionally with an MLP on the pairs", "Juan, RecSys 2016";
+    "fwfm" FwFm FwFmConfig: "FM with a weight a pair of fields", "arXiv 1806.03514";
+    "nfm" Nfm NfmConfig: "an MLP on the sum of all pairs' products", "arXiv 1708.05027";
+    "afm" Afm AfmConfig: "FM whose pairs are weighted by attention", "arXiv 1708.04617";
     "deepfm" DeepFm DeepFmConfig: "FM beside a multi-layer perceptron on the same vectors", "arXiv 1703.04247";
+    "xdeepfm" XDeepFm XDeepFmConfig: "compressed interaction network beside an MLP", "arXiv 1803.05170";
+    "dcnv2" DcnV2 DcnV2Config: "cross layers with full matrices, beside or before an MLP", "arXiv 2008.13535";
+    "autoint" AutoInt AutoIntConfig: "self-attention over the fields, optionally beside an MLP", "arXiv 1810.11921";
+    "masknet" MaskNet MaskNetConfig: "layers masked by the row's own vectors", "arXiv 2102.07619";
+    "finalmlp" FinalMlp FinalMlpConfig: "two MLPs, fused by a bilinear product", "arXiv 2304.00902";
+    "gdcn" Gdcn GdcnConfig: "DCNv2's cross layers with a gate", "arXiv 2311.04635";
+    "dcnv3" DcnV3 DcnV3Config: "an exponential and a linear cross network, trained by three losses", "arXiv 2407.13349";
     "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
 }

@@ -56,7 +56,8 @@ impl Trainer {
         &self.device
     }
 
-    /// Learns from one batch; `step` counts from 1. A loss that isn't finite changes no weight.
+    /// Learns from one batch; `step` counts from 1. A loss that isn't finite changes no weight, though batch norm's running
+    /// statistics have followed the batch by then.
     pub fn step(&mut self, config: &TrainingConfig, batch: &Batch, step: u64, rate_factor: f64) -> StepOutcome {
         self.device.seed(config.seed.draw("dropout", &[step]));
         let learning_rate = config.learning_rate.value() * rate_factor;

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use burn::tensor::Device;
+use burn::{module::Module, tensor::Device};
 use secn::{
     embedding::{Embedding, EmbeddingConfig},
     features::Batch,
     models::{MODELS, Model, ModelConfig, Parameters, Shape},
     ranges::{Count, NonNegative},
     seed::{Seed, mix, unit},
-    training::{Trainer, TrainingConfig, Weight, weights, with_weights},
+    training::{Trainer, TrainingConfig, Weight, score_batch, weights, with_weights},
 };
 use serde_json::json;
 
@@ -33,18 +33,67 @@ fn rows(count: u64) -> Batch {
     batch(&ids, None, labels)
 }
 
-/// Every model in its default form, and SECN in others.
+/// Every model in its default form, and some in others.
 fn configs() -> Vec<ModelConfig> {
     let mut configs: Vec<ModelConfig> =
         MODELS.iter().map(|model| ModelConfig::by_name(model.name).expect("the registry knows its names")).collect();
-    for secn in [
+    for other in [
+        r#"{"ffm": {"mlp": [8]}}"#,
+        r#"{"nfm": {"batch_norm": true}}"#,
+        r#"{"deepfm": {"batch_norm": true}}"#,
+        r#"{"xdeepfm": {"split_half": true}}"#,
+        r#"{"dcnv2": {"structure": "stacked", "batch_norm": true}}"#,
+        r#"{"dcnv2": {"mlp": []}}"#,
+        r#"{"autoint": {"mlp": [8]}}"#,
+        r#"{"masknet": {"structure": "serial"}}"#,
+        r#"{"finalmlp": {"gate": [8]}}"#,
+        r#"{"gdcn": {"structure": "stacked"}}"#,
+        r#"{"dcnv3": {"layer_norm": false}}"#,
         r#"{"secn": {"product": "gate", "activation": "gate-relu", "residual": "identity", "mlp": [8]}}"#,
         r#"{"secn": {"weights": "per-dimension", "attention": {"heads": 2, "dim": 3}}}"#,
         r#"{"secn": {"product": "base", "activation": "none", "residual": "both"}}"#,
     ] {
-        configs.push(serde_json::from_str(secn).unwrap());
+        configs.push(serde_json::from_str(other).unwrap());
     }
     configs
+}
+
+/// Keys of sizes with few units: the fewer, the fewer kinks of a ReLU lie within a difference's step.
+const SMALL: [(&str, &str); 9] = [
+    ("mlp", "[8, 6]"),
+    ("gate", "[5]"),
+    ("cin", "[6, 4, 5]"),
+    ("first", "[8, 6]"),
+    ("second", "[4]"),
+    ("heads", "2"),
+    ("attention", r#"{"heads": 2, "dim": 3}"#),
+    ("attention_dim", "5"),
+    ("block_dim", "6"),
+];
+
+/// With enough units to learn rows by heart, and fewer than the defaults' for speed.
+const MEDIUM: [(&str, &str); 5] =
+    [("mlp", "[64, 32]"), ("first", "[64, 32]"), ("second", "[40]"), ("heads", "4"), ("cin", "[16, 16, 16]")];
+
+/// `configs()` in other sizes; what a config leaves empty stays so.
+fn resized(sizes: &[(&str, &str)]) -> Vec<ModelConfig> {
+    let resize = |config: ModelConfig| {
+        let mut json = serde_json::to_value(&config).expect("a config can be written as JSON");
+        let keys = json[config.name()].as_object_mut().expect("a model's config is an object");
+        // MaskNet's MLP is there by default, though not in its keys
+        if config.name() == "masknet" && keys["structure"] == "parallel" {
+            keys.insert("mlp".to_owned(), json!([400]));
+        }
+        for (key, size) in sizes {
+            if let Some(given) = keys.get_mut(*key).filter(|given| **given != json!([])) {
+                *given = serde_json::from_str(size).unwrap();
+            }
+        }
+        let config: ModelConfig = serde_json::from_value(json).expect("a model of another size is a config too");
+        config.check(4).unwrap();
+        config
+    };
+    configs().into_iter().map(resize).collect()
 }
 
 fn build(config: &ModelConfig, device: &Device) -> (Model, Embedding) {
@@ -75,18 +124,6 @@ fn logits_are_one_a_row_and_finite() {
     }
 }
 
-/// `configs()` with small MLPs: the fewer units, the fewer kinks of a ReLU lie within a difference's step.
-fn small_configs() -> Vec<ModelConfig> {
-    let small = |config: ModelConfig| {
-        let mut json = serde_json::to_value(&config).expect("a config can be written as JSON");
-        if let Some(mlp) = json[config.name()].get_mut("mlp").filter(|mlp| **mlp != json!([])) {
-            *mlp = json!([8, 6]);
-        }
-        serde_json::from_value(json).expect("a smaller MLP is a config too")
-    };
-    configs().into_iter().map(small).collect()
-}
-
 /// Relative error 1e-2: f32 logits leave the loss exact to about 3e-8, and a central difference of step 1e-3 divides
 /// that by 2e-3, so a gradient is compared from 1e-2 on and what lies below by its distance. A ReLU's kink within the
 /// step makes single differences wrong: few rows, few dimensions and large vectors keep such kinks rare, and one
@@ -96,7 +133,7 @@ fn gradients_are_central_differences() {
     const STEP: f32 = 1e-3;
     let device = Device::flex().autodiff();
     let batch = rows(5);
-    for config in small_configs() {
+    for config in resized(&SMALL) {
         let (model, embedding) = build_of(&config, 4, 0.6, &device);
         let model = shaken(model);
         let gradients = pass(&model, &embedding, &batch, &device).dense;
@@ -106,7 +143,8 @@ fn gradients_are_central_differences() {
             exact_logloss(&pass(&model, &embedding, &batch, &device).logits, &batch.labels)
         };
         let (mut checked, mut wrong) = (0, Vec::new());
-        for (number, (name, gradient)) in gradients.iter().enumerate() {
+        for (name, gradient) in &gradients {
+            let number = start.iter().position(|weight| weight.name == *name).unwrap();
             for position in (0..gradient.len()).step_by(gradient.len().div_ceil(12)) {
                 let moved = |by: f32| {
                     let mut moved = start.clone();
@@ -151,7 +189,7 @@ fn exact_logloss(logits: &[f32], labels: &[f32]) -> f64 {
 fn sixty_four_rows_are_memorized() {
     let device = Device::flex().autodiff();
     let batch = rows(64);
-    for config in configs() {
+    for config in resized(&MEDIUM) {
         let (model, embedding) = build(&config, &device);
         let training = TrainingConfig::default();
         let mut trainer = Trainer::new(model, embedding, &training, device.clone());
@@ -165,23 +203,40 @@ fn sixty_four_rows_are_memorized() {
     }
 }
 
+/// Each unit adds its factor and its shift.
+#[test]
+fn running_statistics_are_no_parameters() {
+    let device = Device::flex().autodiff();
+    let parameters = |batch_norm: bool| {
+        let config = serde_json::from_value(json!({"nfm": {"mlp": [8, 5], "batch_norm": batch_norm}})).unwrap();
+        let (model, embedding) = build(&config, &device);
+        Trainer::new(model, embedding, &TrainingConfig::default(), device.clone()).parameters()
+    };
+    assert_eq!(parameters(true) - parameters(false), 2 * (8 + 5));
+}
+
 #[test]
 fn a_checkpoint_restores_equal_logits() {
     use secn::training::{Checkpoint, Progress, load_best, save};
     let device = Device::flex().autodiff();
     let batch = rows(17);
-    for config in configs() {
+    let evaluated =
+        |model: &Model, embedding: &Embedding| score_batch(&model.valid(), embedding, &batch, &device.clone().inner());
+    for config in resized(&SMALL) {
         let folder = tempfile::tempdir().unwrap();
         let (model, embedding) = build(&config, &device);
         let training = TrainingConfig::default();
         let mut trainer = Trainer::new(model, embedding, &training, device.clone());
         trainer.step(&training, &batch, 1, 1.0);
-        let expected = pass(trainer.model(), &trainer.embedding, &batch, &device).logits;
+        // in this order: a pass in training moves running statistics
+        let in_training = pass(trainer.model(), &trainer.embedding, &batch, &device).logits;
+        let in_evaluation = evaluated(trainer.model(), &trainer.embedding);
         let path = folder.path().join("best");
         let progress = Progress::default();
         save(&path, &Checkpoint { trainer: &trainer, progress: &progress, resumable: false }).unwrap();
         let (model, mut embedding) = build(&config, &device);
         let (model, _) = load_best(&path, model, &mut embedding).unwrap();
-        assert_eq!(pass(&model, &embedding, &batch, &device).logits, expected, "{}", config.name());
+        assert_eq!(evaluated(&model, &embedding), in_evaluation, "{}", config.name());
+        assert_eq!(pass(&model, &embedding, &batch, &device).logits, in_training, "{}", config.name());
     }
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 pub(crate) const SECN: &str = "[model.secn]\nlayers = 2\n";
 pub(crate) const FM: &str = "[model.fm]\n";
-pub(crate) const DEEPFM: &str = "[model.deepfm]\nmlp = [32, 16]\ndropout = 0.2\n";
+pub(crate) const DEEPFM: &str = "[model.deepfm]\nmlp = [32, 16]\ndropout = 0.2\nbatch_norm = true\n";
 
 pub(crate) const TRAIN_ROWS: usize = 2_000;
 pub(crate) const TEST_ROWS: usize = 500;

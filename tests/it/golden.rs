@@ -5,17 +5,17 @@
 
 use std::{fs, ops::Range, path::PathBuf};
 
-use burn::tensor::Device;
+use burn::{module::Module, tensor::Device};
 use secn::{
     embedding::{Embedding, EmbeddingConfig},
     features::Batch,
     models::{Model, ModelConfig, Parameters, Shape},
     seed::Seed,
-    training::{Trainer, TrainingConfig, Weight, weights, with_weights},
+    training::{Trainer, TrainingConfig, Weight, score_batch, weights, with_weights},
 };
 use serde_json::{Value, json};
 
-use crate::support::{batch, pass};
+use crate::support::{batch, training_pass};
 
 /// One order above PyTorch's own distance between f32 and f64.
 const FORWARD: f64 = 1e-5;
@@ -40,7 +40,7 @@ fn cases() -> Vec<Case> {
         })
         .collect();
     cases.sort_by(|left, right| left.name.cmp(&right.name));
-    assert!(cases.len() >= 40, "expected the golden files, found {}", cases.len());
+    assert!(cases.len() >= 70, "expected the golden files, found {}", cases.len());
     cases
 }
 
@@ -69,22 +69,51 @@ fn assert_close(case: &str, what: &str, found: &[f32], expected: &Value, toleran
 
 /// Our path of a weight in the model, for its name in the file.
 fn path(model: &str, name: &str) -> String {
-    let variant = match model {
-        "lr" => "Lr",
-        "fm" => "Fm",
-        "deepfm" => "DeepFm",
-        _ => "Secn",
-    };
+    const VARIANTS: [(&str, &str); 15] = [
+        ("lr", "Lr"),
+        ("fm", "Fm"),
+        ("ffm", "Ffm"),
+        ("fwfm", "FwFm"),
+        ("nfm", "Nfm"),
+        ("afm", "Afm"),
+        ("deepfm", "DeepFm"),
+        ("xdeepfm", "XDeepFm"),
+        ("dcnv2", "DcnV2"),
+        ("autoint", "AutoInt"),
+        ("masknet", "MaskNet"),
+        ("finalmlp", "FinalMlp"),
+        ("gdcn", "Gdcn"),
+        ("dcnv3", "DcnV3"),
+        ("secn", "Secn"),
+    ];
+    let (_, variant) = VARIANTS.iter().find(|(known, _)| *known == model).expect("the file's model is known");
     let own = match (model, name) {
         ("secn", "cross" | "residual" | "bias") => format!("stack.{name}"),
         ("secn", "head.weight") => "head".to_owned(),
         ("secn", "head.bias") => "bias".to_owned(),
-        (_, name) => match name.strip_prefix("mlp.") {
-            Some(layer) if !layer.starts_with("output") => format!("mlp.hidden.{layer}"),
-            _ => name.to_owned(),
-        },
+        // the serial blocks' head is an MLP without hidden layers
+        ("masknet", "head") => "mlp.output.weight".to_owned(),
+        ("masknet", "bias") => "mlp.output.bias".to_owned(),
+        ("dcnv2" | "gdcn", name) => format!("network.{}", layer_path(name)),
+        (_, name) => layer_path(name),
     };
     format!("{variant}.{own}")
+}
+
+/// `mlp.N.…` → `mlp.hidden.N.…` and `mlp.norm.N.…` → `mlp.hidden.N.norm.…`, for each MLP.
+fn layer_path(name: &str) -> String {
+    let parts: Vec<&str> = name.split('.').collect();
+    let is_number = |part: &str| part.parse::<usize>().is_ok();
+    let hidden = match parts.first() {
+        Some(&("gate1" | "gate2")) => "body.hidden",
+        Some(&("mlp" | "first" | "second")) => "hidden",
+        _ => return name.to_owned(),
+    };
+    match parts.as_slice() {
+        [mlp, layer, rest] if is_number(layer) => format!("{mlp}.{hidden}.{layer}.{rest}"),
+        [mlp, "norm", layer, rest] => format!("{mlp}.{hidden}.{layer}.norm.{rest}"),
+        _ => name.to_owned(),
+    }
 }
 
 impl Case {
@@ -105,9 +134,12 @@ impl Case {
         let given: Vec<Weight> = weights(&model)
             .into_iter()
             .map(|weight| {
-                let found = given.iter().find(|(name, _)| path(self.model_name(), name) == weight.name);
-                let (_, found) = found.unwrap_or_else(|| panic!("{}: no weight `{}`", self.name, weight.name));
-                Weight { values: flat_f32(&found["data"]), ..weight }
+                match given.iter().find(|(name, _)| path(self.model_name(), name) == weight.name) {
+                    Some((_, found)) => Weight { values: flat_f32(&found["data"]), ..weight },
+                    // PyTorch's running statistics start as ours do
+                    None if weight.name.contains(".norm.running_") => weight,
+                    None => panic!("{}: no weight `{}`", self.name, weight.name),
+                }
             })
             .collect();
         (config, with_weights(model, &given).unwrap())
@@ -139,6 +171,27 @@ impl Case {
         embedding
     }
 
+    /// A weight's or running statistic's numbers, by its name in the file.
+    fn weight(&self, trainer: &Trainer, name: &str) -> Vec<f32> {
+        let path = path(self.model_name(), name);
+        let found = weights(trainer.model()).into_iter().find(|found| found.name == path);
+        found.unwrap_or_else(|| panic!("{}: no weight `{path}`", self.name)).values
+    }
+
+    /// Batch norm's statistics behind the steps, and the logits that evaluation makes of them.
+    fn check_running_statistics(&self, name: &str, trainer: &Trainer, batch: &Batch) {
+        let Some(running) = self.file["running"].as_object() else { return };
+        for (norm, expected) in running {
+            for (key, own) in [("mean", "running_mean"), ("var", "running_variance")] {
+                let found = self.weight(trainer, &format!("{norm}.{own}"));
+                assert_close(name, &format!("{norm}.{own}"), &found, &expected[key], FINAL);
+            }
+        }
+        let device = trainer.device().clone().inner();
+        let logits = score_batch(&trainer.model().valid(), &trainer.embedding, batch, &device);
+        assert_close(name, "logits in evaluation", &logits, &self.file["eval_logits"], FINAL);
+    }
+
     fn batch(given: &Value) -> Batch {
         let ids: Vec<Vec<u32>> = serde_json::from_value(given["ids"].clone()).unwrap();
         let values = (!given["values"].is_null()).then(|| flat_f32(&given["values"]));
@@ -153,7 +206,7 @@ fn logits_loss_and_gradients_are_pytorchs() {
             let (config, model) = case.model(&device);
             let embedding = case.embedding(&config);
             let batch = Case::batch(&case.file);
-            let pass = pass(&model, &embedding, &batch, &device);
+            let pass = training_pass(&model, &embedding, &batch, &device);
             let name = &format!("{} on {device:?}", case.name);
             assert_close(name, "logits", &pass.logits, &case.file["logits"], FORWARD);
             let loss = case.file["loss"].as_f64().unwrap();
@@ -162,8 +215,7 @@ fn logits_loss_and_gradients_are_pytorchs() {
             for (key, expected) in gradients.as_object().unwrap() {
                 let found = match (key.as_str(), &pass.table.vectors, &pass.table.linear) {
                     (_, _, _) if expected.is_null() => continue,
-                    ("vectors", Some(sums), _) => dense_rows(&batch, sums, case.size("dim"), expected),
-                    ("linear", _, Some(sums)) => dense_rows(&batch, sums, 1, expected),
+                    ("vectors", Some(sums), _) | ("linear", _, Some(sums)) => dense_rows(&batch, sums, expected),
                     (key, _, _) => {
                         let path = path(case.model_name(), key);
                         let found = pass.dense.iter().find(|(name, _)| *name == path);
@@ -177,7 +229,8 @@ fn logits_loss_and_gradients_are_pytorchs() {
 }
 
 /// Sums of the distinct rows → a gradient for every row.
-fn dense_rows(batch: &Batch, sums: &[f32], dim: usize, expected: &Value) -> Vec<f32> {
+fn dense_rows(batch: &Batch, sums: &[f32], expected: &Value) -> Vec<f32> {
+    let dim = sums.len() / batch.unique.len();
     let mut dense = vec![0.0; flat(expected).len()];
     for (&id, sum) in batch.unique.iter().zip(sums.chunks(dim)) {
         dense[id as usize * dim..(id as usize + 1) * dim].copy_from_slice(sum);
@@ -211,10 +264,9 @@ fn ten_steps_are_pytorchs() {
                 assert_close(name, table_name, &table.part(0), expected, FINAL);
             }
             for (weight, expected) in steps["final_weights"].as_object().unwrap() {
-                let path = path(case.model_name(), weight);
-                let found = weights(trainer.model()).into_iter().find(|found| found.name == path).unwrap();
-                assert_close(name, weight, &found.values, expected, FINAL);
+                assert_close(name, weight, &case.weight(&trainer, weight), expected, FINAL);
             }
+            case.check_running_statistics(name, &trainer, &batches[0]);
         }
     }
 }

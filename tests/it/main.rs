@@ -2,6 +2,7 @@
 
 mod cli;
 mod compare;
+mod configs;
 mod contract;
 mod derived;
 mod devices;

@@ -22,7 +22,8 @@ fn the_readmes_commands_print_what_it_shows() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
     for name in ["configs", "data"] {
-        copy(&project.join(name), &folder.path().join(name));
+        // trycmd runs a file's commands in the folder of its name that ends with `.in`
+        copy(&project.join(name), &folder.path().join("README.in").join(name));
     }
     fs::copy(project.join("README.md"), folder.path().join("README.md")).unwrap();
     trycmd::TestCases::new()

@@ -30,7 +30,7 @@ fn secn_resumes_to_the_bits_of_a_run_that_was_never_killed() {
 }
 
 #[test]
-fn deepfm_with_dropout_resumes_to_the_bits_of_a_run_that_was_never_killed() {
+fn deepfm_with_dropout_and_batch_norm_resumes_to_the_bits_of_a_run_that_was_never_killed() {
     assert_a_killed_run_ends_with_the_same_bits(DEEPFM);
 }
 

@@ -1,0 +1,139 @@
+//! xDeepFM: a compressed interaction network (CIN) beside first-order weights and a multi-layer perceptron.
+//!
+//! Lian et al. 2018, arXiv 1803.05170; the CIN's activation is the identity, the paper's choice. Beyond the paper's
+//! text, `split_half` is of the authors' code.
+
+use burn::{
+    module::{Module, Param},
+    tensor::Tensor,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors, counts};
+use crate::{
+    layers::{
+        cin::cin_layer,
+        mlp::{Mlp, MlpConfig},
+    },
+    ranges::{Count, Share},
+};
+
+/// `[model.xdeepfm]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct XDeepFmConfig {
+    /// Maps of the CIN's layers. Default `[64, 64, 64]`.
+    pub cin: Vec<Count>,
+    /// Whether, in all layers but the last, the first half of the maps feeds the next layer and the second half the
+    /// head. Default false: all maps do both.
+    pub split_half: bool,
+    /// Units of the MLP's hidden layers. Default `[400, 400, 400]`.
+    pub mlp: Vec<Count>,
+    /// The share of hidden units dropped in training. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<Share>,
+    /// Whether hidden layers are normalized over the batch, before ReLU. Default false.
+    pub batch_norm: bool,
+}
+
+impl Default for XDeepFmConfig {
+    fn default() -> Self {
+        Self { cin: counts(64, 3), split_half: false, mlp: counts(400, 3), dropout: None, batch_norm: false }
+    }
+}
+
+impl Settings for XDeepFmConfig {
+    fn needs(&self) -> Needs {
+        Needs { vectors: Vectors::One, linear: true }
+    }
+
+    fn check(&self, _dim: usize) -> Result<(), String> {
+        let Some((_, before_last)) = self.cin.split_last() else {
+            return Err("`model.xdeepfm.cin`: expected the maps of at least one layer, found none".to_owned());
+        };
+        match before_last.iter().find(|maps| self.split_half && !maps.get().is_multiple_of(2)) {
+            Some(maps) => Err(format!(
+                "`model.xdeepfm.cin`: with `model.xdeepfm.split_half` expected even numbers before the last, found {}",
+                maps.get()
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+impl XDeepFmConfig {
+    /// The CIN's weights from `N(0, 2 / (inputs + maps))`; the rest as [`MlpConfig::init`] and [`Parameters::head`] draw
+    /// it; the bias starts from zero.
+    pub fn init(&self, shape: Shape, parameters: &Parameters) -> XDeepFm {
+        let Shape { fields, dim } = shape;
+        let (mut fed, mut pooled) = (fields, 0);
+        let mut cin = Vec::with_capacity(self.cin.len());
+        for (layer, maps) in self.cin.iter().map(|maps| maps.get()).enumerate() {
+            let deviation = (2.0 / (fed * fields + maps) as f64).sqrt();
+            cin.push(parameters.normal(&format!("cin.{layer}"), [maps, fed, fields], deviation));
+            fed = if self.split_half { maps / 2 } else { maps };
+            pooled += if self.split_half && layer + 1 < self.cin.len() { maps - fed } else { maps };
+        }
+        let mlp = MlpConfig { units: &self.mlp, dropout: self.dropout, batch_norm: self.batch_norm };
+        XDeepFm {
+            cin,
+            head: parameters.head("head", pooled),
+            bias: parameters.zeros("bias", [1]),
+            mlp: mlp.init("mlp", fields * dim, parameters),
+            split_half: self.split_half,
+        }
+    }
+}
+
+/// `logit = b + Σ w_i + CIN + MLP(concatenation of all vectors)`.
+#[derive(Module, Debug)]
+pub struct XDeepFm {
+    /// A layer's `W`: `[maps, maps that feed it, fields]`.
+    cin: Vec<Param<Tensor<3>>>,
+    /// `[pooled maps, 1]`
+    head: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+    mlp: Mlp,
+    split_half: bool,
+}
+
+impl XDeepFm {
+    /// # Shapes
+    /// - returns: `[batch]`
+    pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
+        const UNITS: usize = 1;
+        let explicit = self.pooled_maps(embedded.vectors()).matmul(self.head.val()).squeeze_dim::<1>(UNITS);
+        let deep = self.mlp.forward(embedded.concatenation());
+        embedded.linear_sum() + explicit + deep + self.bias.val()
+    }
+
+    /// The CIN: `X^k_h = Σ_ij W^k_hij (X^{k−1}_i ⊙ X^0_j)`, each map summed over `dim`.
+    ///
+    /// # Shapes
+    /// - vectors: `[batch, fields, dim]`
+    /// - returns: `[batch, pooled maps]`
+    fn pooled_maps(&self, vectors: Tensor<3>) -> Tensor<2> {
+        const MAPS: usize = 0;
+        const DIM: usize = 2;
+        let [batch, fields, dim] = vectors.dims();
+        let columns = batch * dim;
+        let start = vectors.swap_dims(0, 1).reshape([fields, columns]);
+        let mut feed = start.clone();
+        let mut pooled = Vec::with_capacity(self.cin.len());
+        for (layer, weight) in self.cin.iter().enumerate() {
+            let [maps, _, _] = weight.dims();
+            let output = cin_layer(feed, start.clone(), weight.val());
+            let is_split = self.split_half && layer + 1 < self.cin.len();
+            let (next, direct) = if is_split {
+                (output.clone().narrow(MAPS, 0, maps / 2), output.narrow(MAPS, maps / 2, maps - maps / 2))
+            } else {
+                (output.clone(), output)
+            };
+            let [direct_maps, _] = direct.dims();
+            let sums: Tensor<2> = direct.reshape([direct_maps, batch, dim]).sum_dim(DIM).squeeze_dim(DIM);
+            pooled.push(sums);
+            feed = next;
+        }
+        Tensor::cat(pooled, MAPS).transpose()
+    }
+}
