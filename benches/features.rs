@@ -1,4 +1,4 @@
-//! Rows a second of both passes over Criteo's text, and of the shuffled batches that the cache then gives.
+//! Rows a second of the passes over Criteo's text, and of the shuffled batches that the cache then gives.
 
 mod criteo_rows;
 
@@ -65,6 +65,12 @@ fn prepare_exact(bencher: Bencher) {
 #[divan::bench(sample_count = 20)]
 fn prepare_hashed(bencher: Bencher) {
     prepared(bencher, "vocabulary = { hash = 1_000_000 }");
+}
+
+/// All pairs of five fields: 15 combinations, 30 fields.
+#[divan::bench(sample_count = 20)]
+fn prepare_target_statistics(bencher: Bencher) {
+    prepared(bencher, "target_statistics = { fields = [\"C1\", \"C2\", \"C3\", \"C4\", \"C5\"], order = 2 }");
 }
 
 #[divan::bench(args = [256, 4096])]

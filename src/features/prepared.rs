@@ -22,6 +22,7 @@ use crate::schema::Schema;
 /// Data that is ready for training.
 #[derive(Debug)]
 pub struct Prepared {
+    /// The fields that rows are read for; the vocabulary has the derived ones behind them.
     pub schema: Schema,
     pub vocabulary: Arc<Vocabulary>,
     pub train: Cache,

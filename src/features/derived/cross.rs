@@ -1,8 +1,12 @@
 //! A cross of fields: an id for each combination of their values that stands in enough training rows.
 
-use super::{Combination, KeyMap};
+use super::{
+    Combination, KeyMap,
+    earlier::{CHUNK_ROWS, Memory},
+};
 use crate::features::{
     cache::Cache,
+    error::FeaturesError,
     vocabulary::{FIRST_VALUE, MISSING, UNKNOWN, by_falling_count},
 };
 
@@ -15,17 +19,26 @@ pub(in crate::features) struct Cross {
 
 impl Cross {
     /// Counts the combinations in the training rows; the most frequent come first and ties by key.
-    pub(super) fn count(combination: Combination, train: &Cache, min_count: u32) -> Self {
+    pub(super) fn count(
+        combination: Combination,
+        train: &Cache,
+        min_count: u32,
+        memory: &Memory,
+    ) -> Result<Self, FeaturesError> {
         let mut counts: KeyMap<u32> = KeyMap::default();
-        for row in 0..train.rows() {
-            let ids = train.ids(row);
-            if !combination.is_missing(ids) {
-                let count = counts.entry(combination.key(ids)).or_insert(0);
-                *count = count.saturating_add(1);
+        let mut known_bytes = 0;
+        for first in (0..train.rows()).step_by(CHUNK_ROWS) {
+            for row in first..(first + CHUNK_ROWS).min(train.rows()) {
+                let ids = train.ids(row);
+                if !combination.is_missing(ids) {
+                    let count = counts.entry(combination.key(ids)).or_insert(0);
+                    *count = count.saturating_add(1);
+                }
             }
+            memory.grow(&mut known_bytes, counts.allocation_size())?;
         }
         let (keys, _) = by_falling_count(counts.into_iter(), min_count, [0, 0], u64::cmp);
-        Self { combination, ids: keys.into_iter().zip(FIRST_VALUE..).collect() }
+        Ok(Self { combination, ids: keys.into_iter().zip(FIRST_VALUE..).collect() })
     }
 
     /// The number of ids of the field.

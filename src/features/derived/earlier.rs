@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Rows between two looks at the memory.
-const CHUNK_ROWS: usize = 1 << 16;
+pub(super) const CHUNK_ROWS: usize = 1 << 16;
 /// Of a row in the file.
 pub(super) const ROW_BYTES: usize = 8;
 
@@ -65,13 +65,14 @@ impl Memory {
         Self { bytes: AtomicUsize::new(0), limit }
     }
 
-    fn grow(&self, known_bytes: &mut usize, now_bytes: usize) -> Result<(), FeaturesError> {
+    /// Adds what a map has grown since it was `known_bytes` large.
+    pub(super) fn grow(&self, known_bytes: &mut usize, now_bytes: usize) -> Result<(), FeaturesError> {
         let grown = now_bytes - *known_bytes;
         *known_bytes = now_bytes;
         let found_bytes = (self.bytes.fetch_add(grown, Ordering::Relaxed) + grown) as u64;
         match self.limit.bytes() {
             Some(limit_bytes) if found_bytes > limit_bytes => {
-                let what = "the combinations of `features.target_statistics`".into();
+                let what = "the combinations of fields".into();
                 Err(FeaturesError::Memory { limit_bytes, found_bytes, what })
             }
             _ => Ok(()),

@@ -82,19 +82,19 @@ fn set_aside(folder: &Path, part: &str) -> Result<PathBuf, FeaturesError> {
 impl ThirdPass<'_> {
     fn derived(&self, base: &Vocabulary, train: &Cache, earlier: &EarlierFile) -> Result<Derived, FeaturesError> {
         let mut derived = Derived::default();
+        let memory = Memory::new(self.features.max_memory);
         if let Some(config) = &self.features.target_statistics {
             let clicks: u64 = (0..train.rows()).map(|row| u64::from(train.label(row))).sum();
             let click_rate = clicks as f64 / train.rows().max(1) as f64;
             derived.smoothing = Smoothing { prior: config.prior.value(), click_rate };
             derived.counts = config.counts;
             let order = order(train.rows(), self.seed);
-            let memory = Memory::new(self.features.max_memory);
-            let visits = Visits { config, train, order, smoothing: derived.smoothing, memory, earlier };
+            let visits = Visits { config, train, order, smoothing: derived.smoothing, memory: &memory, earlier };
             derived.statistics = visits.statistics(&self.plan.statistics, base)?;
         }
         let min_count = self.features.min_count.get();
-        let cross = |fields: &Vec<usize>| Ok(Cross::count(Combination::new(fields, base)?, train, min_count));
-        derived.crosses = self.plan.crosses.par_iter().map(cross).collect::<Result<_, FeaturesError>>()?;
+        let cross = |fields: &Vec<usize>| Cross::count(Combination::new(fields, base)?, train, min_count, &memory);
+        derived.crosses = self.plan.crosses.par_iter().map(cross).collect::<Result<_, _>>()?;
         Ok(derived)
     }
 
@@ -131,7 +131,7 @@ struct Visits<'a> {
     train: &'a Cache,
     order: Vec<u32>,
     smoothing: Smoothing,
-    memory: Memory,
+    memory: &'a Memory,
     earlier: &'a EarlierFile,
 }
 
@@ -151,7 +151,7 @@ impl Visits<'_> {
     }
 
     fn statistic(&self, column: usize, combination: Combination) -> Result<Statistic, FeaturesError> {
-        let (earlier, seen) = visit(&combination, self.train, &self.order, &self.memory)?;
+        let (earlier, seen) = visit(&combination, self.train, &self.order, self.memory)?;
         self.earlier.write(column, &earlier)?;
         let edges = edges(&earlier, self.smoothing, self.config.buckets.get());
         let most = seen.values().map(|seen| seen.rows).max().unwrap_or(0);

@@ -128,7 +128,6 @@ proptest! {
     #[test]
     fn crosses_have_an_id_for_each_frequent_combination(rows in rows(60), min_count in 1_u32..4) {
         let folder = tempfile::tempdir().unwrap();
-        // numeric features as they are would have buckets; all three are texts
         let features = format!("min_count = {min_count}\ncross = [[\"z\", \"x\"]]\n");
         let (prepared, _) = prepared(folder.path(), &rows, &features);
         let vocabulary = &prepared.vocabulary;
@@ -195,7 +194,7 @@ fn the_number_of_threads_changes_nothing() {
     let rows: Vec<Row> = (0..5000_u32)
         .map(|row| {
             let cell = |many: u32, salt: u32| (row.wrapping_mul(2_654_435_761).rotate_left(salt) % many).to_string();
-            (row % 3 == 0, [cell(50, 3), cell(7, 11), cell(400, 17)])
+            (row.is_multiple_of(3), [cell(50, 3), cell(7, 11), cell(400, 17)])
         })
         .collect();
     let features = "cross = \"all-pairs\"\n[target_statistics]\norder = 3\n";
@@ -267,10 +266,12 @@ fn the_memory_of_combinations_is_limited() {
     let cache = folder.path().join("cache");
     let data = format!("format = \"csv\"\ntrain = [{train:?}]\ncache = {cache:?}\n");
     let data: DataConfig = toml::from_str(&data).unwrap();
-    let text = "min_count = 1\nmax_memory = \"800KiB\"\n[target_statistics]\norder = 3\n";
-    let features: FeaturesConfig = toml::from_str(text).unwrap();
-    let error = prepare(&data, &features, SEED, &mut |_| ()).unwrap_err().to_string();
-    assert!(error.contains("at most 800.0 KiB for the combinations of `features.target_statistics`"), "{error}");
+    for derived in ["[target_statistics]\norder = 3", "cross = [[\"x\", \"y\"], [\"x\", \"z\"], [\"y\", \"z\"]]"] {
+        let text = format!("min_count = 1\nmax_memory = \"300KiB\"\n{derived}\n");
+        let features: FeaturesConfig = toml::from_str(&text).unwrap();
+        let error = prepare(&data, &features, SEED, &mut |_| ()).unwrap_err().to_string();
+        assert!(error.contains("at most 300.0 KiB for the combinations of fields"), "{error}");
+    }
 }
 
 /// Fields of 4 and 3 ids.
