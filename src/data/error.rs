@@ -102,7 +102,12 @@ impl DataError {
                  `data.on_bad_row = \"skip\"` drops such rows and counts them in the report"
                     .into()
             }
-            Self::Cells { .. } | Self::Token { .. } | Self::Number { .. } => {
+            Self::Token { .. } => {
+                "values are not used, so write 1 for each, and one token a field; `data.on_bad_row = \"skip\"` drops such \
+                 rows and counts them in the report"
+                    .into()
+            }
+            Self::Cells { .. } | Self::Number { .. } => {
                 "`data.on_bad_row = \"skip\"` drops such rows and counts them in the report".into()
             }
             _ => return None,
@@ -119,6 +124,7 @@ fn separator_hint(seems: char) -> String {
     match seems {
         '\t' => "the line seems to be separated by tabs; `data.format = \"tsv\"` reads such files".into(),
         ',' => "the line seems to be separated by `,`; `data.format = \"csv\"` reads such files with a header".into(),
+        ':' => "`data.format = \"libsvm\"` reads tokens `index:1`, `data.format = \"libffm\"` `field:index:1`".into(),
         ' ' => "the line seems to be separated by spaces; convert the file to tabs or commas".into(),
         other => format!("the line seems to be separated by `{other}`; convert the file to tabs or commas"),
     }

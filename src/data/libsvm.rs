@@ -96,7 +96,7 @@ fn libffm_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
 }
 
 fn other_format(record: &[u8], place: &Place, expected: &'static str) -> DataError {
-    let seems = ['\t', ',', ';', '|'].into_iter().find(|separator| record.contains(&(*separator as u8)));
+    let seems = ['\t', ',', ';', '|', ':'].into_iter().find(|separator| record.contains(&(*separator as u8)));
     DataError::Separator { place: place.clone(), expected, beginning: excerpt(record), seems }
 }
 

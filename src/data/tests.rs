@@ -299,6 +299,8 @@ fn what_is_wrong_with_a_token_is_said_with_its_number() {
     }
     let rows = message(FormatName::Libsvm, "1,5,6\n");
     assert!(rows.contains("expected `label index:1 …`, separated by blanks, found `1,5,6`"), "{rows}");
+    let error = read(&config(FormatName::Libsvm), b"1 0:5:1 1:6:1\n", 64, true).unwrap_err();
+    assert!(error.hint().unwrap().contains("libffm"), "{error}");
     let rows = message(FormatName::Libsvm, "5:1 6:1\n");
     assert_eq!(rows, "rows.txt: expected a label before each row's tokens, found none");
 }

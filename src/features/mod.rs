@@ -1,9 +1,9 @@
 //! Rows → ids → batches: the vocabulary, the prepared cache, shuffling and the threads that make batches ahead.
 //!
-//! The line through this room: [`prepare`] counts the training rows' values (pass 1), builds the [`Vocabulary`], encodes
-//! all rows to ids and writes them to a [`Cache`] (pass 2), adds the fields that follow from others (pass 3, where the config
-//! has any), or finds all that prepared already. [`epoch`] gives a cache's
-//! rows as shuffled [`Batch`]es for training, [`ordered`] in order for scoring, and [`stream`] encodes raw files on the fly.
+//! The line through this room: [`prepare()`] counts the training rows' values (pass 1), builds the [`Vocabulary`],
+//! encodes all rows to ids and writes them to a [`Cache`] (pass 2), adds the fields that follow from others (pass 3,
+//! where the config has any), or finds all that prepared already. [`epoch`] gives a cache's rows as shuffled
+//! [`Batch`]es for training, [`ordered`] in order for scoring, and [`stream()`] encodes raw files on the fly.
 
 mod batch;
 mod batches;

@@ -1,6 +1,6 @@
 //! Fields that follow from other fields' ids: ordered target statistics, counts, and crosses.
 //!
-//! The line through this folder: a [`DerivedPlan`] names the combinations of fields, [`derive`] makes the third pass
+//! The line through this folder: a [`DerivedPlan`] names the combinations of fields, [`derive()`] makes the third pass
 //! over the prepared training rows, and [`Derived`] is what it leaves in the vocabulary, from which any other row gets
 //! its ids.
 
