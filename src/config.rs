@@ -152,7 +152,9 @@ impl Draft {
     pub fn resolve(&self) -> Result<Config, ConfigError> {
         let text = self.text.clone().unwrap_or_else(|| self.document.to_string());
         let invalid = |message| ConfigError::Invalid { path: self.path.clone(), message };
-        let config: Config = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+        // lines count in the changed text, so the message says that it is one
+        let changed = if self.text.is_none() { "with what is set beside the file: " } else { "" };
+        let config: Config = toml::from_str(&text).map_err(|error| invalid(format!("{changed}{error}")))?;
         config.model.check(config.embedding.dim.get()).map_err(invalid)?;
         Ok(config)
     }

@@ -65,6 +65,11 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     let plan = plan(args, &config)?;
     let name = args.config.config.file_stem().map_or_else(|| "config".into(), |stem| stem.to_string_lossy());
     let path = args.run.clone().unwrap_or_else(|| Path::new("runs").join(format!("compare-{name}")));
+    if path.join("config.toml").exists() {
+        let text =
+            format!("{}: expected a comparison's folder, found a run's; name another with `--run`", path.display());
+        return Err(UsageError(text).into());
+    }
     fs::create_dir_all(&path).with_context(|| format!("cannot make the folder {}", path.display()))?;
     let device = config.training.device.open()?;
     let mut terminal = Terminal::new();
@@ -94,6 +99,11 @@ fn plan(args: &CompareArgs, config: &Config) -> anyhow::Result<CompareConfig> {
     }
     if let Some(seeds) = args.seeds {
         plan.seeds = Count::new(seeds.get()).expect("a number that isn't 0 counts");
+    }
+    if let Some(twice) = plan.models.iter().enumerate().find(|(place, model)| plan.models[..*place].contains(model)) {
+        return Err(
+            UsageError(format!("the model `{}` is named twice; `--seeds N` repeats a training", twice.1)).into()
+        );
     }
     for model in plan.models.iter().chain(plan.set.keys()).chain(plan.grid.keys()) {
         if model != ALL && ModelConfig::by_name(model).is_none() {

@@ -51,7 +51,8 @@ impl Failure {
 
     fn is_closed_pipe(&self) -> bool {
         let closed = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
-        self.0.chain().filter_map(|cause| cause.downcast_ref()).any(closed)
+        let of_csv = |error: &csv::Error| matches!(error.kind(), csv::ErrorKind::Io(error) if closed(error));
+        self.0.chain().any(|cause| cause.downcast_ref().is_some_and(closed) || cause.downcast_ref().is_some_and(of_csv))
     }
 
     fn is_usage(&self) -> bool {

@@ -13,9 +13,9 @@ use arrow_schema::{DataType, Field, Schema};
 use clap::Args;
 use parquet::arrow::ArrowWriter;
 
-use super::{MachineArgs, run_folder::Loaded};
+use super::{MachineArgs, failure::UsageError, run_folder::Loaded};
 use crate::{
-    data::{ColumnRef, Wanted, resolve},
+    data::{ColumnRef, Input, Wanted, resolve},
     device::DeviceName,
     features::{EncodedBlock, stream},
     metrics::probability,
@@ -54,7 +54,10 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<()> {
             predict_csv(args, &loaded, &device, &mut output)
         }
         Some(path) => {
-            let temporary = path.with_extension("new");
+            check_output(path, &args.data)?;
+            let mut temporary = path.clone().into_os_string();
+            temporary.push(".partial");
+            let temporary = PathBuf::from(temporary);
             let context = || format!("cannot write {}", path.display());
             let file = File::create(&temporary).with_context(context)?;
             let written = if is_parquet(path) {
@@ -62,14 +65,31 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<()> {
             } else {
                 predict_csv(args, &loaded, &device, &mut csv::Writer::from_writer(BufWriter::new(&file)))
             };
-            if written.is_err() {
+            let whole = written.and_then(|()| {
+                file.sync_all().with_context(context)?;
+                fs::rename(&temporary, path).with_context(context)
+            });
+            if whole.is_err() {
                 let _ = fs::remove_file(&temporary);
             }
-            written?;
-            file.sync_all().with_context(context)?;
-            fs::rename(&temporary, path).with_context(context)
+            whole
         }
     }
+}
+
+/// The output must be a file, and none of those that are read.
+fn check_output(path: &Path, data: &[String]) -> anyhow::Result<()> {
+    let wrong = |text: &str| Err(UsageError(format!("`--output {}`: {text}", path.display())).into());
+    if path.is_dir() || path.as_os_str().to_string_lossy().ends_with('/') {
+        return wrong("expected a file, found a folder");
+    }
+    let Ok(output) = path.canonicalize() else { return Ok(()) };
+    for input in resolve(data).context("cannot read the rows")? {
+        if matches!(&input, Input::File(input) if input.canonicalize().is_ok_and(|input| input == output)) {
+            return wrong("expected another file than the rows that are read");
+        }
+    }
+    Ok(())
 }
 
 fn predict_csv(

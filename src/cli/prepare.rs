@@ -1,6 +1,6 @@
 //! `secn prepare`: vocabulary and cache only, and the way in which `train` shows the same work.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use serde_json::json;
 
@@ -58,6 +58,14 @@ pub(super) fn prepare_data(config: &Config, terminal: &mut Terminal) -> anyhow::
     let prepared = prepare(&config.data, &config.features, config.split_seed(), &mut observe);
     terminal.clear();
     let prepared = prepared.context("cannot prepare the data")?;
+    let train = &prepared.train;
+    if let Some(positive) = &config.data.positive
+        && (0..train.rows()).all(|row| train.label(row) == 0)
+    {
+        return Err(anyhow!(
+            "expected the label `{positive}` of `data.positive` in some training rows, found it in none"
+        ));
+    }
     let row_bytes = config.embedding.row_bytes(config.model.needs(), prepared.schema.len());
     prepared.vocabulary.check_memory(row_bytes, config.features.max_memory).context("cannot make the table")?;
     for line in summary(config, &prepared) {

@@ -38,9 +38,24 @@ impl RunFolder {
             let text = format!("{path}: a run is already here; add `--resume`, or name another folder with `--run`");
             return Err(UsageError(text).into());
         }
+        let others = |mut entries: fs::ReadDir| entries.any(|entry| entry.is_ok_and(|entry| !is_ours(&entry)));
+        if !used && fs::read_dir(&folder.path).is_ok_and(others) {
+            let path = folder.path.display();
+            let text = format!("{path}: expected a new or an empty folder for the run, found other files in it");
+            return Err(UsageError(text).into());
+        }
         fs::create_dir_all(folder.checkpoints())
             .with_context(|| format!("cannot make the run folder {}", folder.path.display()))?;
         Ok(folder)
+    }
+
+    /// Takes back a folder that no run has begun in.
+    pub(super) fn discard_unused(&self) {
+        if !self.config().exists() {
+            let _ = fs::remove_file(self.path.join("secn.log"));
+            let _ = fs::remove_dir(self.checkpoints());
+            let _ = fs::remove_dir(&self.path);
+        }
     }
 
     /// The folder of one run of several, new or not.
@@ -57,8 +72,11 @@ impl RunFolder {
             return Ok(None);
         }
         self.check_config(config)?;
-        if Config::load(&self.config(), &[])?.training.epochs != config.training.epochs {
-            return Ok(None);
+        let [kept, found] = [Config::load(&self.config(), &[])?.training.epochs, config.training.epochs];
+        if kept != found {
+            let (path, kept, found) = (self.config(), kept.get(), found.get());
+            let text = format!("{} has `epochs = {kept}`, found `epochs = {found}` now", path.display());
+            return Err(UsageError(text).into());
         }
         let path = self.result();
         let record = serde_json::from_slice(&fs::read(&path)?);
@@ -171,6 +189,12 @@ impl RunFolder {
         let mut file = OpenOptions::new().create(true).append(true).open(self.metrics())?;
         writeln!(file, "{line}")
     }
+}
+
+/// What a preparation that failed may leave behind.
+fn is_ours(entry: &fs::DirEntry) -> bool {
+    let is_empty_folder = || fs::read_dir(entry.path()).is_ok_and(|mut entries| entries.next().is_none());
+    entry.file_name() == "secn.log" || (entry.file_name() == "checkpoints" && is_empty_folder())
 }
 
 fn free_folder(config: &Path, resume: bool) -> PathBuf {

@@ -78,10 +78,24 @@ fn a_run_of_a_comparison_can_be_evaluated_and_has_a_report() {
 }
 
 #[test]
+fn a_comparison_takes_no_runs_folder_and_replaces_no_other_experiment() {
+    let experiment = Experiment::new(SECN);
+    stdout(&mut experiment.train("compare"));
+    let stderr = failure(compare(&experiment).args(["--models", "lr"]), USAGE);
+    assert_has(&stderr, &["found a run's"]);
+    fs::remove_dir_all(experiment.path("compare")).unwrap();
+    stdout(compare(&experiment).args(["--models", "lr"]));
+    let stderr = failure(compare(&experiment).args(["--models", "lr", "--set", "training.epochs=3"]), USAGE);
+    assert_has(&stderr, &["`epochs = 1`", "`epochs = 3`"]);
+}
+
+#[test]
 fn wrong_models_and_settings_are_usage_errors() {
     let experiment = Experiment::new(SECN);
     let stderr = failure(compare(&experiment).args(["--models", "lr,deepfn"]), USAGE);
     assert_has(&stderr, &["`deepfn`", "`secn models`"]);
+    let stderr = failure(compare(&experiment).args(["--models", "lr,lr"]), USAGE);
+    assert_has(&stderr, &["named twice"]);
     let stderr = failure(compare(&experiment).args(["--models", "lr", "--set", "data.test=[]"]), USAGE);
     assert_has(&stderr, &["data.test"]);
     let mut command = compare(&experiment);

@@ -13,5 +13,6 @@ mod golden;
 mod readme;
 mod resume;
 mod rooms;
+mod safety;
 mod snapshots;
 mod support;

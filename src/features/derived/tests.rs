@@ -212,7 +212,8 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn a_preparation_is_found_again_and_leaves_no_other_files() {
-    let rows: Vec<Row> = (0..40).map(|row| (row.is_multiple_of(2), ["a", "b", "c"].map(ToOwned::to_owned))).collect();
+    let rows: Vec<Row> =
+        (0_u32..40).map(|row| (row.is_multiple_of(2), ["a", "b", "c"].map(ToOwned::to_owned))).collect();
     let folder = tempfile::tempdir().unwrap();
     let features = "[target_statistics]\n";
     let (first, _) = prepared(folder.path(), &rows, features);
