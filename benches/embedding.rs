@@ -4,7 +4,7 @@ mod synthetic_batch;
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use secn::{
-    embedding::{Embedding, EmbeddingConfig, Needs, RowOptimizer, TableGradients},
+    embedding::{Embedding, EmbeddingConfig, Needs, RowOptimizer, TableGradients, Vectors},
     seed::Seed,
 };
 
@@ -20,7 +20,7 @@ fn main() {
 
 fn embedding(optimizer: RowOptimizer) -> Embedding {
     let config = EmbeddingConfig { optimizer, ..EmbeddingConfig::default() };
-    Embedding::new(&config, Needs { vectors: true, linear: true }, &fields(), Seed(1))
+    Embedding::new(&config, Needs { vectors: Vectors::One, linear: true }, &fields(), Seed(1))
 }
 
 #[divan::bench(args = BATCHES)]

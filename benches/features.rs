@@ -33,7 +33,7 @@ impl Sample {
             // few enough values for a third of them to come again
             row(&mut text, number, '\t', |text, bits| hexadecimal(text, bits & 0x3_FFFF));
         }
-        let [rows, cache] = ["rows.txt", "cache"].map(|name| folder.path().join(name));
+        let [rows, cache] = ["rows.txt", "cache"].map(|name| folder.path().join(name).display().to_string());
         std::fs::write(&rows, text).expect("a temporary file can be written");
         let data = format!("format = \"criteo\"\ntrain = [{rows:?}]\ncache = {cache:?}\nvalidation = 0.1");
         Self {
