@@ -1,6 +1,7 @@
 //! The one integration binary: each links burn.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::unnecessary_debug_formatting, reason = "a path in a config is quoted as Rust quotes it")]
 
 mod cli;
 mod compare;

@@ -38,9 +38,9 @@ fn a_run_takes_no_folder_with_other_files_and_a_failed_one_leaves_none() {
 #[test]
 fn a_positive_label_that_no_row_has_is_an_error() {
     let experiment = Experiment::new("[model.lr]\n");
-    let rows: String =
-        (0..40).map(|row| format!("{},v{}\n", if row % 3 == 0 { "yes" } else { "no" }, row % 5)).collect();
-    let path = experiment.write("rows.csv", &format!("bought,color\n{rows}"));
+    let row = |row: u32| format!("{},v{}", if row.is_multiple_of(3) { "yes" } else { "no" }, row % 5);
+    let rows: Vec<String> = (0..40).map(row).collect();
+    let path = experiment.write("rows.csv", &format!("bought,color\n{}\n", rows.join("\n")));
     let mut command = experiment.train("run");
     command.args(["--set", "data.format=csv", "--set", "data.label=bought", "--set", "data.test=[]"]);
     command.arg("--set").arg(format!("data.train=[{path:?}]"));
