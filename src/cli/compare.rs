@@ -215,7 +215,7 @@ impl Contest<'_> {
         }
         config.compare = None;
         config.training.device = self.config.training.device;
-        config.data.split_seed = Some(config.split_seed());
+        config.data.split_seed = Some(self.config.split_seed());
         config.training.seed = seed;
         Ok(config)
     }

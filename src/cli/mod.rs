@@ -82,7 +82,8 @@ impl MachineArgs {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     failure::hide_panics();
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let outcome = std::panic::catch_unwind(|| match command {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
@@ -91,7 +92,9 @@ pub fn main() -> ExitCode {
         Command::Models(args) => models::run(&args),
         Command::Formats(args) => formats::run(&args),
         Command::Completions(args) => completions::run(&args),
-    };
+    });
+    // the hook has told of the defect
+    let Ok(outcome) = outcome else { return ExitCode::FAILURE };
     match outcome.map_err(Failure::from) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

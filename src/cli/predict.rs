@@ -15,7 +15,7 @@ use parquet::arrow::ArrowWriter;
 
 use super::{MachineArgs, failure::UsageError, run_folder::Loaded};
 use crate::{
-    data::{ColumnRef, Input, Wanted, resolve},
+    data::{ColumnRef, DataConfig, Input, OnBadRow, Wanted, resolve},
     device::DeviceName,
     features::{EncodedBlock, stream},
     metrics::probability,
@@ -150,7 +150,8 @@ fn predict(
     device: &burn::tensor::Device,
     mut write: impl FnMut(&EncodedBlock, &[f32]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let config = &loaded.config.data;
+    // a row that can't be read is an error here: every row in is a probability out
+    let config = &DataConfig { on_bad_row: OnBadRow::Fail, ..loaded.config.data.clone() };
     let wanted = Wanted {
         schema: loaded.schema.clone(),
         label: None,

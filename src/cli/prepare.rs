@@ -66,7 +66,7 @@ pub(super) fn prepare_data(config: &Config, terminal: &mut Terminal) -> anyhow::
             "expected the label `{positive}` of `data.positive` in some training rows, found it in none"
         ));
     }
-    let row_bytes = config.embedding.row_bytes(config.model.needs(), prepared.schema.len());
+    let row_bytes = config.embedding.row_bytes(config.model.needs(), prepared.vocabulary.fields());
     prepared.vocabulary.check_memory(row_bytes, config.features.max_memory).context("cannot make the table")?;
     for line in summary(config, &prepared) {
         terminal.say(&line);
@@ -96,7 +96,7 @@ fn summary(config: &Config, prepared: &Prepared) -> Vec<String> {
     const MIB: f64 = (1 << 20) as f64;
     let rows = row_counts(prepared);
     let vocabulary = prepared.vocabulary.table_rows();
-    let table = vocabulary * config.embedding.row_bytes(config.model.needs(), prepared.schema.len());
+    let table = vocabulary * config.embedding.row_bytes(config.model.needs(), prepared.vocabulary.fields());
     let summary = &prepared.summary;
     let speed = if summary.cached {
         "from the cache".to_owned()

@@ -146,8 +146,10 @@ impl RunFolder {
 
     /// A run that is gone on with keeps its config; only what doesn't change the bits of a step may differ.
     pub(super) fn check_config(&self, config: &Config) -> anyhow::Result<()> {
-        let kept = Config::load(&self.config(), &[])?;
+        let mut kept = Config::load(&self.config(), &[])?;
+        kept.compare = None;
         let mut comparable = config.clone();
+        comparable.compare = None;
         comparable.training.epochs = kept.training.epochs;
         comparable.training.device = kept.training.device;
         comparable.training.checkpoint_minutes = kept.training.checkpoint_minutes;
@@ -160,6 +162,20 @@ impl RunFolder {
         let path = self.config();
         let text = format!("`--resume`: {} has `{expected}`, found `{found}` now", path.display());
         Err(UsageError(text).into())
+    }
+
+    /// Weights mean the same ids only under the same vocabulary.
+    pub(super) fn check_vocabulary(&self, vocabulary: &Vocabulary) -> anyhow::Result<()> {
+        let kept = self.vocabulary();
+        let new = kept.with_extension("compared");
+        vocabulary.save(&new)?;
+        let same = fs::read(&kept).and_then(|kept| Ok(kept == fs::read(&new)?));
+        let _ = fs::remove_file(&new);
+        if same.with_context(|| format!("cannot read {}", kept.display()))? {
+            return Ok(());
+        }
+        let kept = kept.display();
+        Err(anyhow!("expected the data that gave the vocabulary {kept}, found data that gives another one"))
     }
 
     /// Keeps the first `lines` evaluations, those that the checkpoint knows of.
@@ -219,7 +235,6 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 /// A trained model with all that turns raw rows into its input.
 pub(super) struct Loaded {
-    pub(super) folder: RunFolder,
     pub(super) config: Config,
     pub(super) schema: Schema,
     pub(super) vocabulary: std::sync::Arc<Vocabulary>,
@@ -240,19 +255,7 @@ impl Loaded {
         let schema = schema.with_context(|| format!("damaged: {}", schema_path.display())).with_context(context)?;
         let (model, mut embedding) = new_model(&config, &vocabulary, device);
         let (model, _) = load_best(&checkpoint, model, &mut embedding).with_context(context)?;
-        Ok(Self { folder, config, schema, vocabulary, model, embedding })
-    }
-}
-
-impl Loaded {
-    /// Weights mean the same ids in `other` only if its vocabulary is the same.
-    pub(super) fn check_same_vocabulary(&self, other: &RunFolder) -> anyhow::Result<()> {
-        let [mine, theirs] = [self.folder.vocabulary(), other.vocabulary()];
-        if fs::read(&mine)? == fs::read(&theirs)? {
-            return Ok(());
-        }
-        let (mine, theirs) = (mine.display(), theirs.display());
-        Err(anyhow!("`--init-from` needs the same vocabulary: {theirs} differs from {mine}"))
+        Ok(Self { config, schema, vocabulary, model, embedding })
     }
 }
 

@@ -12,7 +12,7 @@ use clap::Args;
 use super::{
     ConfigArgs, MachineArgs,
     prepare::{prepare_data, row_counts},
-    run_folder::{Loaded, RunFolder, new_model},
+    run_folder::{RunFolder, new_model},
     terminal::{Terminal, print},
 };
 use crate::{
@@ -155,6 +155,7 @@ impl Experiment<'_> {
         let goes_on = matches!(self.start, Start::Last) && folder.config().exists();
         if goes_on {
             folder.check_config(config)?;
+            folder.check_vocabulary(&prepared.vocabulary)?;
         }
         folder.save(config, &prepared.schema, &prepared.vocabulary)?;
         Ok((!goes_on).then(Progress::default))
@@ -168,10 +169,13 @@ impl Experiment<'_> {
         progress: Option<Progress>,
     ) -> anyhow::Result<(Trainer, Progress)> {
         if let Start::Weights(run) = self.start {
-            let other = Loaded::open(run, trainer.device())?;
-            other.check_same_vocabulary(self.folder)?;
-            trainer.embedding.copy_weights(&other.embedding);
-            trainer.set_model(other.model);
+            let (other, checkpoint) = RunFolder::open(run)?;
+            other
+                .check_vocabulary(&self.prepared.vocabulary)
+                .context("cannot start from the weights of another run")?;
+            let (model, _) = load_best(&checkpoint, trainer.model().clone(), &mut trainer.embedding)
+                .with_context(|| format!("cannot start from the weights of {}", run.display()))?;
+            trainer.set_model(model);
             terminal.say(&format!("starting from the weights of {}", run.display()));
         }
         if let Some(progress) = progress {

@@ -14,7 +14,7 @@ use super::{
     count::Counters,
     derived::{DerivedPlan, ThirdPass, derive},
     error::{FeaturesError, io_error},
-    key::{fingerprints, identity, key},
+    key::{Fingerprint, fingerprints, identity, key},
     parts::Splitter,
     plan::{FieldPlan, field_kind, plan},
     prepared::{Latest, Manifest, Prepared, changed, open, replace, write_durably},
@@ -85,7 +85,10 @@ pub fn prepare(
     let plan = plan(features, &schema)?;
     let derived = DerivedPlan::new(features, &plan)?;
     let identity = identity(data, features, seed);
-    let files = fingerprints(inputs.all())?;
+    let mut files = fingerprints(inputs.all())?;
+    if let Validation::Rows(numbers) = &data.validation {
+        files.push(Fingerprint::of(numbers)?);
+    }
     let key = key(&identity, &files);
     let folder = data.cache.join(&key);
     let latest = data.cache.join(format!("{identity}.json"));

@@ -104,10 +104,13 @@ impl Run<'_> {
             clock.lap(&mut self.progress, batches.wait_seconds());
             let event = self.step_event();
             (self.observe)(Event::Step(event));
-            self.within_epoch()?;
+            if let Some(Stopped(validation)) = self.within_epoch()? {
+                return self.end_epoch(validation);
+            }
             clock.restart();
         }
-        self.end_epoch()
+        let validation = self.evaluate()?;
+        self.end_epoch(validation)
     }
 
     fn rate_factor(&self) -> f64 {
@@ -129,26 +132,28 @@ impl Run<'_> {
         }
     }
 
-    /// Evaluations and checkpoints between two steps.
-    fn within_epoch(&mut self) -> Result<(), TrainingError> {
+    /// Evaluations and checkpoints between two steps; the metrics of the evaluation that stops the training.
+    fn within_epoch(&mut self) -> Result<Option<Stopped>, TrainingError> {
         let last_of_epoch = self.progress.batch == self.batches();
         if last_of_epoch {
-            return Ok(());
+            return Ok(None);
         }
         if let EvaluateEvery::Steps(steps) = self.plan.config.evaluate_every
             && self.progress.step.is_multiple_of(steps as u64)
         {
-            self.evaluate()?;
+            let validation = self.evaluate()?;
+            if self.progress.stopped {
+                return Ok(Some(Stopped(validation)));
+            }
             self.save_last()?;
         } else if self.saved.elapsed().as_secs_f64() > self.plan.config.checkpoint_minutes.value() * 60.0 {
             self.save_last()?;
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn end_epoch(&mut self) -> Result<(), TrainingError> {
+    fn end_epoch(&mut self, validation: Option<Metrics>) -> Result<(), TrainingError> {
         let event = self.step_event();
-        let validation = self.evaluate()?;
         let record = EpochRecord {
             epoch: event.epoch,
             train_logloss: event.logloss,
@@ -228,6 +233,9 @@ impl Run<'_> {
         Ok(())
     }
 }
+
+/// An early stop within an epoch, with what its evaluation found.
+struct Stopped(Option<Metrics>);
 
 /// Seconds of training, evaluations left out.
 struct Clock {

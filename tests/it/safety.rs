@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::experiment::{Experiment, FM, assert_has, failure, stdout};
+use crate::experiment::{Experiment, FM, assert_has, failure, json, stdout};
 
 const FAILED: i32 = 1;
 const USAGE: i32 = 2;
@@ -46,4 +46,47 @@ fn a_positive_label_that_no_row_has_is_an_error() {
     command.arg("--set").arg(format!("data.train=[{path:?}]"));
     let stderr = failure(command.args(["--set", "data.positive=Yes"]), FAILED);
     assert_has(&stderr, &["`Yes`", "data.positive"]);
+}
+
+#[test]
+fn an_early_stop_within_an_epoch_ends_the_training_there() {
+    let experiment = Experiment::new("[model.lr]\n");
+    let mut command = experiment.train("run");
+    // a rate at which nothing is learned, so that no evaluation gains on the first one
+    command.args(["--set", "training.evaluate_every=2", "--set", "embedding.learning_rate=1e-30"]);
+    command.args(["--set", "training.learning_rate=1e-30", "--set", "training.epochs=2"]);
+    let record = json(command.args(["--set", "training.early_stop={ metric = \"auc\", patience = 1 }"]));
+    assert_eq!(record["epochs"].as_array().unwrap().len(), 1);
+    let evaluations = fs::read_to_string(experiment.path("run/metrics.jsonl")).unwrap();
+    assert_eq!(evaluations.lines().count(), 3, "the first one, and two without gain");
+}
+
+#[test]
+fn other_data_is_not_gone_on_with_and_other_validation_rows_are_prepared_anew() {
+    let experiment = Experiment::new("[model.lr]\n");
+    let numbers = experiment.write("numbers.txt", "0\n1\n2\n");
+    let train = |run: &str, resume: bool| {
+        let mut command = experiment.train(run);
+        command.arg("--set").arg(format!("data.validation={{ rows = {numbers:?} }}"));
+        command.args(if resume { &["--resume"][..] } else { &[] });
+        command
+    };
+    assert_eq!(json(&mut train("one", false))["rows"]["validation"], 3);
+    experiment.write("numbers.txt", "0\n1\n2\n3\n5\n");
+    assert_eq!(json(&mut train("two", false))["rows"]["validation"], 5);
+    let rows = fs::read_to_string(experiment.path("train.txt")).unwrap();
+    let fewer: String = rows.lines().take(900).flat_map(|line| [line, "\n"]).collect();
+    experiment.write("train.txt", &fewer);
+    let stderr = failure(&mut train("two", true), FAILED);
+    assert_has(&stderr, &["expected the data that gave the vocabulary"]);
+}
+
+#[test]
+fn predict_drops_no_row_even_where_training_skipped_bad_ones() {
+    let experiment = Experiment::new("[model.lr]\n");
+    stdout(experiment.train("run").args(["--set", "data.on_bad_row=skip"]));
+    let rows = fs::read_to_string(experiment.path("test.txt")).unwrap();
+    let damaged = experiment.write("damaged.txt", &format!("{rows}1\tno row\n"));
+    let stderr = failure(&mut experiment.predict("run", &damaged), FAILED);
+    assert_has(&stderr, &["damaged.txt:501"]);
 }
