@@ -276,6 +276,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_schedule_the_early_stop_or_an_attention_leaves_out_has_its_default() {
+        let config = load(TEXT, &["model.secn.attention={ dim = 8 }"]).unwrap();
+        let ModelConfig::Secn(secn) = &config.model else { panic!("expected secn, found {:?}", config.model) };
+        assert_eq!(secn.attention.unwrap().heads.get(), 2);
+        let sets = ["training.early_stop={ patience = 5 }", "training.schedule={ warmup = {} }"];
+        let training = load(TEXT, &sets).unwrap().training;
+        assert_eq!((training.early_stop.metric.key(), training.early_stop.patience), ("logloss", 5));
+        assert!(toml::to_string(&training).unwrap().contains("steps = 1000"), "{training:?}");
+        let training = load(TEXT, &["training.schedule={ exponential = {} }"]).unwrap().training;
+        assert!(toml::to_string(&training).unwrap().contains("factor = 0.9"), "{training:?}");
+    }
+
+    #[test]
     fn rules_between_keys_name_both_keys() {
         for (model, names) in [
             ("xdeepfm]\ncin = [7, 8]\nsplit_half = true", ["`model.xdeepfm.cin`", "`model.xdeepfm.split_half`"]),

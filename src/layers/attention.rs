@@ -13,12 +13,18 @@ use crate::ranges::Count;
 
 /// `attention` of a model's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct AttentionConfig {
-    /// Number of heads.
+    /// Number of heads. Default 2.
     pub heads: Count,
-    /// Size of a head's query, key and value.
+    /// Size of a head's query, key and value. Default 16.
     pub dim: Count,
+}
+
+impl Default for AttentionConfig {
+    fn default() -> Self {
+        Self { heads: Count::new(2).expect("2 is above 0"), dim: Count::new(16).expect("16 is above 0") }
+    }
 }
 
 impl AttentionConfig {

@@ -38,7 +38,7 @@ impl Default for AutoIntConfig {
     fn default() -> Self {
         Self {
             layers: count(3),
-            attention: AttentionConfig { heads: count(2), dim: count(16) },
+            attention: AttentionConfig::default(),
             mlp: Vec::new(),
             dropout: None,
             batch_norm: false,

@@ -74,22 +74,17 @@ pub enum DenseOptimizer {
 
 /// Stops when a metric hasn't gained for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct EarlyStop {
-    /// A metric of the validation part; each knows its direction.
+    /// A metric of the validation part; each knows its direction. Default `"logloss"`.
     pub metric: MetricName,
-    /// Evaluations in a row without gain that are borne; one more ends the training.
-    #[serde(default = "default_patience")]
+    /// Evaluations in a row without gain that are borne; one more ends the training. Default 2.
     pub patience: usize,
-}
-
-const fn default_patience() -> usize {
-    2
 }
 
 impl Default for EarlyStop {
     fn default() -> Self {
-        Self { metric: MetricName::Logloss, patience: default_patience() }
+        Self { metric: MetricName::Logloss, patience: 2 }
     }
 }
 

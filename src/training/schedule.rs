@@ -62,16 +62,30 @@ impl Default for Decay {
 
 /// `{ exponential = { factor = 0.9 } }`
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Exponential {
+    /// Default 0.9.
     pub factor: Positive,
+}
+
+impl Default for Exponential {
+    fn default() -> Self {
+        Self { factor: Positive::new(0.9).expect("0.9 is above 0") }
+    }
 }
 
 /// `{ warmup = { steps = 1000 } }`
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Warmup {
+    /// Steps of linear growth. Default 1000.
     pub steps: u64,
+}
+
+impl Default for Warmup {
+    fn default() -> Self {
+        Self { steps: 1000 }
+    }
 }
 
 /// What a schedule remembers of the evaluations so far.
