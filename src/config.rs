@@ -68,7 +68,9 @@ fn default_model() -> ModelConfig {
 /// Why a config can't be used. All of them exit with code 2.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    #[error("{}: {source}", path.display())]
+    #[error("{}: expected a config file, found nothing there", path.display())]
+    Missing { path: PathBuf },
+    #[error("{}: expected a config file that can be read: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{}: {message}", path.display())]
     Invalid { path: PathBuf, message: String },
@@ -77,9 +79,12 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The nearest known key, where one was misspelled.
+    /// What to do about it: the nearest known key, where one was misspelled.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Missing { .. } => {
+                Some("`--config` takes a TOML file; `secn models` names one to start from for every model".into())
+            }
             Self::Read { .. } => None,
             Self::Invalid { message, .. } => nearest(message).map(|known| format!("did you mean `{known}`?")),
             Self::Set { .. } => {
@@ -127,6 +132,7 @@ impl Draft {
         let path = path.to_owned();
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Err(ConfigError::Missing { path }),
             Err(source) => return Err(ConfigError::Read { path, source }),
         };
         let document = match text.parse() {
@@ -154,9 +160,23 @@ impl Draft {
         let invalid = |message| ConfigError::Invalid { path: self.path.clone(), message };
         // lines count in the changed text, so the message says that it is one
         let changed = if self.text.is_none() { "with what is set beside the file: " } else { "" };
+        if let Some(found) = self.other_than_one_model() {
+            return Err(invalid(format!("{changed}expected one table `[model.NAME]`, found {found}")));
+        }
         let config: Config = toml::from_str(&text).map_err(|error| invalid(format!("{changed}{error}")))?;
         config.model.check(config.embedding.dim.get()).map_err(invalid)?;
         Ok(config)
+    }
+
+    /// What stands in `[model]` instead of the table of one model, and what to do about it.
+    fn other_than_one_model(&self) -> Option<String> {
+        let models = self.document.get("model").and_then(Item::as_table_like)?;
+        let tables: Vec<String> = models.iter().map(|(name, _)| format!("`[model.{name}]`")).collect();
+        match &tables[..] {
+            [_] => None,
+            [] => Some("`[model]` without one: name a model, see `secn models`".to_owned()),
+            _ => Some(format!("{}: remove one", tables.join(" and "))),
+        }
     }
 
     /// Keeps the table of the model `name` alone; where there is none, the model has its defaults.
@@ -273,6 +293,16 @@ mod tests {
         let message = error.to_string();
         assert!(message.contains("line 6") && message.contains("unknown field `layer`"), "{message}");
         assert_eq!(error.hint().unwrap(), "did you mean `layers`?");
+    }
+
+    #[test]
+    fn two_models_are_told_by_their_tables() {
+        let error = load(&format!("{TEXT}[model.fm]\n"), &[]).unwrap_err().to_string();
+        assert!(error.contains("expected one table `[model.NAME]`, found `[model.secn]` and `[model.fm]`"), "{error}");
+        let error = load(&TEXT.replace("[model.secn]\nlayers = 2", "[model]"), &[]).unwrap_err().to_string();
+        assert!(error.contains("found `[model]` without one"), "{error}");
+        let error = load(TEXT, &["model.fm={}"]).unwrap_err().to_string();
+        assert!(error.contains("with what is set beside the file: expected one table"), "{error}");
     }
 
     #[test]

@@ -63,10 +63,20 @@ fn a_wrong_set_argument_is_a_usage_error() {
 }
 
 #[test]
-fn a_missing_config_is_named_and_told_once() {
-    let stderr = failure(&mut secn(&["train", "--config", "no/such.toml"]), USAGE);
-    assert_has(&stderr, &["no/such.toml"]);
-    assert_eq!(stderr.matches("No such file").count(), 1, "{stderr}");
+fn a_missing_config_is_named_with_what_to_do() {
+    for command in ["train", "compare", "prepare"] {
+        let stderr = failure(&mut secn(&[command, "--config", "no/such.toml"]), USAGE);
+        assert_has(&stderr, &["no/such.toml: expected a config file", "hint: `--config`", "`secn models`"]);
+        assert!(!stderr.contains("os error"), "{stderr}");
+    }
+}
+
+#[test]
+fn two_models_in_a_config_are_named() {
+    let experiment = Experiment::new("[model.fm]\n[model.lr]\n");
+    let stderr = failure(&mut experiment.train("run"), USAGE);
+    let expected = "expected one table `[model.NAME]`, found `[model.fm]` and `[model.lr]`: remove one";
+    assert_has(&stderr, &["config.toml", expected]);
 }
 
 #[test]
