@@ -54,10 +54,13 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         return Err(UsageError(text.to_owned()).into());
     }
     let start = Instant::now();
-    let scores = score_files(&loaded, data, &device).context("cannot evaluate the rows")?;
+    let (scores, skipped) = score_files(&loaded, data, &device).context("cannot evaluate the rows")?;
     let seconds = start.elapsed().as_secs_f64();
     let evaluation = scores.evaluate();
     let mut terminal = Terminal::new();
+    if skipped > 0 {
+        terminal.warn(&format!("{skipped} bad rows were left out"));
+    }
     for undefined in &evaluation.undefined {
         terminal.warn(&undefined.to_string());
     }
@@ -76,7 +79,8 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     print(&report::metrics_table(&record.metrics))
 }
 
-fn score_files(loaded: &Loaded, data: &[String], device: &burn::tensor::Device) -> anyhow::Result<Scores> {
+/// The scores of all rows, and the number of bad rows that were left out.
+fn score_files(loaded: &Loaded, data: &[String], device: &burn::tensor::Device) -> anyhow::Result<(Scores, u64)> {
     let config = &loaded.config.data;
     let wanted = Wanted {
         schema: loaded.schema.clone(),
@@ -85,13 +89,15 @@ fn score_files(loaded: &Loaded, data: &[String], device: &burn::tensor::Device) 
         extra: config.group.iter().cloned().collect(),
     };
     let group = config.group.as_ref().map(|_| 0);
-    let mut scores = Scores::default();
+    let (mut scores, mut skipped) = (Scores::default(), 0);
     for block in stream(config, resolve(data)?, wanted, group, Arc::clone(&loaded.vocabulary))? {
-        for batch in block?.encoded.batches(BATCH_SIZE) {
+        let block = block?;
+        skipped += block.rows.skipped();
+        for batch in block.encoded.batches(BATCH_SIZE) {
             scores.logits.extend(score_batch(&loaded.model, &loaded.embedding, &batch, device));
             scores.labels.extend(&batch.labels);
             scores.groups.extend(&batch.groups);
         }
     }
-    Ok(scores)
+    Ok((scores, skipped))
 }

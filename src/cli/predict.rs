@@ -13,7 +13,7 @@ use arrow_schema::{DataType, Field, Schema};
 use clap::Args;
 use parquet::arrow::ArrowWriter;
 
-use super::{MachineArgs, failure::UsageError, run_folder::Loaded};
+use super::{MachineArgs, failure::UsageError, run_folder::Loaded, terminal::Terminal};
 use crate::{
     data::{ColumnRef, DataConfig, Input, OnBadRow, Wanted, resolve},
     device::DeviceName,
@@ -47,34 +47,43 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<()> {
     args.machine.start_threads()?;
     let (_, device) = args.machine.device.unwrap_or(DeviceName::Auto).open()?;
     let loaded = Loaded::open(&args.checkpoint, &device)?;
-    let is_parquet = |path: &Path| path.extension().is_some_and(|extension| extension == "parquet");
-    match &args.output {
-        None => {
-            let mut output = csv::Writer::from_writer(BufWriter::new(std::io::stdout().lock()));
-            predict_csv(args, &loaded, &device, &mut output)
-        }
-        Some(path) => {
-            check_output(path, &args.data)?;
-            let mut temporary = path.clone().into_os_string();
-            temporary.push(".partial");
-            let temporary = PathBuf::from(temporary);
-            let context = || format!("cannot write {}", path.display());
-            let file = File::create(&temporary).with_context(context)?;
-            let written = if is_parquet(path) {
-                predict_parquet(args, &loaded, &device, &file)
-            } else {
-                predict_csv(args, &loaded, &device, &mut csv::Writer::from_writer(BufWriter::new(&file)))
-            };
-            let whole = written.and_then(|()| {
-                file.sync_all().with_context(context)?;
-                fs::rename(&temporary, path).with_context(context)
-            });
-            if whole.is_err() {
-                let _ = fs::remove_file(&temporary);
-            }
-            whole
-        }
+    let Some(path) = &args.output else {
+        let mut output = csv::Writer::from_writer(BufWriter::new(std::io::stdout().lock()));
+        return predict_csv(args, &loaded, &device, &mut output).map(|_| ());
+    };
+    check_output(path, &args.data)?;
+    let rows = predict_file(args, &loaded, &device, path)?;
+    Terminal::new().say(&format!("wrote {rows} predictions to {}", path.display()));
+    Ok(())
+}
+
+/// Writes a file that is whole or absent; returns its rows.
+fn predict_file(
+    args: &PredictArgs,
+    loaded: &Loaded,
+    device: &burn::tensor::Device,
+    path: &Path,
+) -> anyhow::Result<usize> {
+    let is_parquet = path.extension().is_some_and(|extension| extension == "parquet");
+    let mut temporary = path.to_owned().into_os_string();
+    temporary.push(".partial");
+    let temporary = PathBuf::from(temporary);
+    let context = || format!("cannot write {}", path.display());
+    let file = File::create(&temporary).with_context(context)?;
+    let written = if is_parquet {
+        predict_parquet(args, loaded, device, &file)
+    } else {
+        predict_csv(args, loaded, device, &mut csv::Writer::from_writer(BufWriter::new(&file)))
+    };
+    let whole = written.and_then(|rows| {
+        file.sync_all().with_context(context)?;
+        fs::rename(&temporary, path).with_context(context)?;
+        Ok(rows)
+    });
+    if whole.is_err() {
+        let _ = fs::remove_file(&temporary);
     }
+    whole
 }
 
 /// The output must be a file, and none of those that are read.
@@ -97,10 +106,10 @@ fn predict_csv(
     loaded: &Loaded,
     device: &burn::tensor::Device,
     output: &mut csv::Writer<impl Write>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<usize> {
     // behind the first block, so that rows that can't be read leave no output
     let mut has_header = false;
-    predict(args, loaded, device, |block, probabilities| {
+    let rows = predict(args, loaded, device, |block, probabilities| {
         if !has_header {
             output.write_record(args.keep.iter().map(String::as_str).chain([COLUMN]))?;
             has_header = true;
@@ -114,7 +123,8 @@ fn predict_csv(
         }
         Ok(())
     })?;
-    Ok(output.flush()?)
+    output.flush()?;
+    Ok(rows)
 }
 
 fn predict_parquet(
@@ -122,12 +132,12 @@ fn predict_parquet(
     loaded: &Loaded,
     device: &burn::tensor::Device,
     file: &File,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<usize> {
     let mut columns: Vec<Field> = args.keep.iter().map(|name| Field::new(name, DataType::Utf8, false)).collect();
     columns.push(Field::new(COLUMN, DataType::Float32, false));
     let schema = Arc::new(Schema::new(columns));
     let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), None)?;
-    predict(args, loaded, device, |block, probabilities| {
+    let rows = predict(args, loaded, device, |block, probabilities| {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(args.keep.len() + 1);
         for kept in 0..args.keep.len() {
             let mut texts = StringBuilder::new();
@@ -140,16 +150,16 @@ fn predict_parquet(
         Ok(writer.write(&RecordBatch::try_new(Arc::clone(&schema), arrays)?)?)
     })?;
     writer.close()?;
-    Ok(())
+    Ok(rows)
 }
 
-/// Gives `write` each block of rows with its probabilities, in order.
+/// Gives `write` each block of rows with its probabilities, in order; returns how many rows there were.
 fn predict(
     args: &PredictArgs,
     loaded: &Loaded,
     device: &burn::tensor::Device,
     mut write: impl FnMut(&EncodedBlock, &[f32]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<usize> {
     // a row that can't be read is an error here: every row in is a probability out
     let config = &DataConfig { on_bad_row: OnBadRow::Fail, ..loaded.config.data.clone() };
     let wanted = Wanted {
@@ -160,6 +170,7 @@ fn predict(
     };
     let inputs = resolve(&args.data).context("cannot read the rows")?;
     let blocks = stream(config, inputs, wanted, None, Arc::clone(&loaded.vocabulary));
+    let mut rows = 0;
     for block in blocks.context("cannot read the rows")? {
         let block = block.context("cannot read the rows")?;
         let mut probabilities = Vec::with_capacity(block.encoded.rows());
@@ -168,7 +179,8 @@ fn predict(
             #[expect(clippy::cast_possible_truncation, reason = "an f32 has more digits than a model")]
             probabilities.extend(logits.into_iter().map(|logit| probability(logit) as f32));
         }
+        rows += probabilities.len();
         write(&block, &probabilities)?;
     }
-    Ok(())
+    Ok(rows)
 }

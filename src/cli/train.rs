@@ -53,6 +53,9 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let folder = RunFolder::prepare(args.run.as_deref(), &args.config.config, args.resume)?;
     let mut terminal = Terminal::new();
     terminal.log_to(folder.log()?);
+    if args.resume && !folder.config().exists() {
+        terminal.say(&format!("nothing to resume in {}: a new run starts", folder.path().display()));
+    }
 
     // bytes → rows → ids → batches
     let prepared = prepare_data(&config, &mut terminal).inspect_err(|_| folder.discard_unused())?;

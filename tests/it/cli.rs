@@ -80,6 +80,17 @@ fn two_models_in_a_config_are_named() {
 }
 
 #[test]
+fn a_run_that_was_not_there_to_resume_is_said_to_be_new() {
+    let experiment = Experiment::new(FM);
+    let train = || {
+        let output = experiment.train("run").arg("--resume").assert().success().get_output().clone();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_has(&train(), &["nothing to resume in ", "/run: a new run starts\n"]);
+    assert!(!train().contains("nothing to resume"), "the second time there is a run");
+}
+
+#[test]
 fn missing_training_rows_are_named() {
     let experiment = Experiment::new(SECN);
     let mut command = experiment.train("run");
@@ -134,6 +145,17 @@ fn a_skipped_row_is_counted() {
     let record: Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
     assert_eq!(rows(&record, "train") + rows(&record, "validation"), 199);
     assert_has(&String::from_utf8_lossy(&assert.get_output().stderr), &["1 bad row"]);
+}
+
+#[test]
+fn eval_counts_the_rows_that_it_skips() {
+    let experiment = Experiment::new(FM);
+    experiment.train("run").args(["--set", "data.on_bad_row=skip"]).assert().success();
+    let damaged = experiment.write("damaged.txt", &with_cell(7, 3, "4e"));
+    let assert = experiment.eval("run").arg("--data").arg(damaged).assert().success();
+    let record: Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
+    assert_eq!(record["rows"], 199);
+    assert_has(&String::from_utf8_lossy(&assert.get_output().stderr), &["warning: 1 bad rows were left out"]);
 }
 
 /// 200 rows, with another cell on line `line`.
@@ -283,7 +305,9 @@ fn predict_keeps_columns_in_csv_and_parquet_alike() {
     let [csv, parquet] = ["out.csv", "out.parquet"].map(|name| experiment.path(name));
     for output in [&csv, &parquet] {
         let mut command = experiment.predict("run", &data);
-        command.args(["--keep", "C2", "--keep", "I5", "--output"]).arg(output).assert().success().stdout("");
+        let assert =
+            command.args(["--keep", "C2", "--keep", "I5", "--output"]).arg(output).assert().success().stdout("");
+        assert.stderr(format!("wrote {TEST_ROWS} predictions to {}\n", output.display()));
     }
     let text = fs::read_to_string(&csv).unwrap();
     let mut lines = text.lines().map(|line| line.split(',').map(ToOwned::to_owned).collect::<Vec<_>>());
