@@ -12,7 +12,7 @@ mod run_folder;
 mod terminal;
 mod train;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{panic::UnwindSafe, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -83,7 +83,7 @@ impl MachineArgs {
 pub fn main() -> ExitCode {
     failure::hide_panics();
     let command = Cli::parse().command;
-    let outcome = std::panic::catch_unwind(|| match command {
+    exit_code(|| match command {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
@@ -92,16 +92,30 @@ pub fn main() -> ExitCode {
         Command::Models(args) => models::run(&args),
         Command::Formats(args) => formats::run(&args),
         Command::Completions(args) => completions::run(&args),
-    });
-    // the hook has told of the defect
-    let Ok(outcome) = outcome else { return ExitCode::FAILURE };
-    match outcome.map_err(Failure::from) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+    })
+}
+
+/// Runs a command and reports its failure; a panic fails too, and its hook has told of it.
+fn exit_code(run: impl FnOnce() -> anyhow::Result<()> + UnwindSafe) -> ExitCode {
+    match std::panic::catch_unwind(run) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => Failure::from(error).report(),
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
 /// The command line's definition, for completions.
 fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_defect_is_a_failure_and_no_crash() {
+        assert_eq!(exit_code(|| panic!("a defect for this test")), ExitCode::FAILURE);
+        assert_eq!(exit_code(|| Ok(())), ExitCode::SUCCESS);
+    }
 }
