@@ -224,7 +224,7 @@ impl Contest<'_> {
     fn trained(&mut self, config: &Config, path: &Path) -> anyhow::Result<RunRecord> {
         let began = Instant::now();
         let folder = RunFolder::at(path)?;
-        if let Some(record) = folder.finished(config)? {
+        if let Some(record) = folder.finished(config, self.prepared)? {
             self.terminal.say(&format!("finished before: {}", path.display()));
             return Ok(record);
         }

@@ -9,12 +9,12 @@ use std::{
 use anyhow::{Context, anyhow};
 use burn::tensor::Device;
 
-use super::failure::UsageError;
+use super::{failure::UsageError, prepare::row_counts};
 use crate::{
     config::Config,
     embedding::{Embedding, Shape},
-    features::Vocabulary,
-    metrics::{EvaluationRecord, RunRecord},
+    features::{Prepared, Vocabulary},
+    metrics::{EvaluationRecord, RowCounts, RunRecord},
     models::{Model, Parameters},
     schema::Schema,
     training::load_best,
@@ -66,9 +66,10 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// What the run came to, if it ended with this config.
-    pub(super) fn finished(&self, config: &Config) -> anyhow::Result<Option<RunRecord>> {
-        if !self.result().exists() {
+    /// What the run came to, if it ended; it must have had this config and this data.
+    pub(super) fn finished(&self, config: &Config, prepared: &Prepared) -> anyhow::Result<Option<RunRecord>> {
+        let path = self.result();
+        if !path.exists() {
             return Ok(None);
         }
         self.check_config(config)?;
@@ -78,9 +79,35 @@ impl RunFolder {
             let text = format!("{} has `epochs = {kept}`, found `epochs = {found}` now", path.display());
             return Err(UsageError(text).into());
         }
-        let path = self.result();
-        let record = serde_json::from_slice(&fs::read(&path)?);
-        record.map(Some).with_context(|| format!("damaged: {}", path.display()))
+        let record: Result<RunRecord, _> = serde_json::from_slice(&fs::read(&path)?);
+        let record = record.with_context(|| format!("damaged: {}", path.display()))?;
+        self.check_data(&record, prepared).context("the data has changed since; name another folder with `--run`")?;
+        Ok(Some(record))
+    }
+
+    /// A finished run stays true as long as the data has the same rows and the same vocabulary.
+    fn check_data(&self, record: &RunRecord, prepared: &Prepared) -> anyhow::Result<()> {
+        let found = row_counts(prepared);
+        if record.rows != found {
+            let shown =
+                |rows: RowCounts| format!("{} train, {} validation, {} test", rows.train, rows.validation, rows.test);
+            let (path, kept, found) = (self.path.display(), shown(record.rows), shown(found));
+            return Err(anyhow!("{path}: expected the rows that were trained on, {kept}, found {found}"));
+        }
+        self.check_vocabulary(&prepared.vocabulary)
+    }
+
+    /// A run that ended and whose last checkpoint is gone would only be trained anew.
+    pub(super) fn check_unfinished(&self) -> anyhow::Result<()> {
+        if !self.result().exists() {
+            return Ok(());
+        }
+        let path = self.path.display();
+        let text = format!(
+            "`--resume`: {path} is finished and keeps no `checkpoints/last` to go on from; start from its weights with \
+             `--init-from {path}` and another `--run`"
+        );
+        Err(UsageError(text).into())
     }
 
     /// The run that `checkpoint` names, and the checkpoint: a run folder means its best one.

@@ -186,6 +186,7 @@ impl Experiment<'_> {
         }
         let last = self.folder.checkpoints().join("last");
         if !last.exists() && !last.with_extension("old").exists() {
+            self.folder.check_unfinished()?;
             terminal.say("no checkpoint yet: starting from the beginning");
             self.folder.cut_metrics(0)?;
             return Ok((trainer, Progress::default()));

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::experiment::{Experiment, SECN, assert_has, failure, json, secn, stdout};
 
+const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 
 fn compare(experiment: &Experiment) -> Command {
@@ -67,6 +68,22 @@ fn the_grid_is_searched_on_validation_and_the_choice_is_told() {
 }
 
 #[test]
+fn a_finished_run_counts_only_for_the_data_that_it_was_trained_on() {
+    let experiment = Experiment::new(SECN);
+    let models = ["--models", "lr"];
+    stdout(compare(&experiment).args(models));
+    let cut = |name: &str, rows: usize| {
+        let text = fs::read_to_string(experiment.path(name)).unwrap();
+        experiment.write(name, &text.lines().take(rows).flat_map(|line| [line, "\n"]).collect::<String>());
+    };
+    cut("test.txt", 400);
+    let stderr = failure(compare(&experiment).args(models), FAILED);
+    assert_has(&stderr, &["the data has changed", "--run", "500 test, found", "400 test"]);
+    fs::remove_dir_all(experiment.path("compare")).unwrap();
+    stdout(compare(&experiment).args(models));
+}
+
+#[test]
 fn a_run_of_a_comparison_can_be_evaluated_and_has_a_report() {
     let experiment = Experiment::new(SECN);
     stdout(compare(&experiment).args(["--models", "fm"]));
@@ -75,6 +92,22 @@ fn a_run_of_a_comparison_can_be_evaluated_and_has_a_report() {
     let evaluated = json(&mut experiment.eval(run));
     assert_eq!(evaluated["metrics"], record["test"]);
     assert_has(&fs::read_to_string(experiment.path(run).join("report.html")).unwrap(), &["<svg", "logloss"]);
+}
+
+#[test]
+fn a_run_of_a_comparison_gives_its_weights_and_is_not_trained_anew() {
+    let experiment = Experiment::new(SECN);
+    stdout(compare(&experiment).args(["--models", "secn"]));
+    let run = "compare/models/secn/seed-2019";
+    stdout(&mut experiment.predict(run, &experiment.path("test.txt")));
+    stdout(experiment.train("next").arg("--init-from").arg(experiment.path(run)));
+    let weights = || fs::read(experiment.path(run).join("checkpoints/best/table.safetensors")).unwrap();
+    let before = weights();
+    let mut command = secn(&["train", "--resume", "--device", "cpu"]);
+    let config = experiment.path(run).join("config.toml");
+    let stderr = failure(command.arg("--config").arg(config).arg("--run").arg(experiment.path(run)), USAGE);
+    assert_has(&stderr, &["is finished", "--init-from"]);
+    assert!(before == weights());
 }
 
 #[test]
