@@ -33,6 +33,10 @@ pub struct Config {
 }
 
 /// `[compare]`: which models, how often, and with which settings of their own.
+///
+/// All trainings share one data, one split and one budget, so `data`, `features`, and of `training` the keys `epochs`,
+/// `early_stop`, `evaluate_every`, `seed` and `device` may be set for `all` alone and are never searched. One key of the
+/// budget may differ: `training.batch_size`, since the models' published settings do; the outputs show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CompareConfig {
@@ -40,10 +44,10 @@ pub struct CompareConfig {
     pub models: Vec<String>,
     /// Trainings a model, each with a seed of its own. Default 1.
     pub seeds: Count,
-    /// `[compare.set.NAME]`: dotted keys and their values for one model, or `all`. Default: none.
+    /// `[compare.set.NAME]`: dotted keys, within quotes, and their values for one model, or `all`. Default: none.
     pub set: BTreeMap<String, Settings>,
-    /// `[compare.grid.NAME]`: dotted keys and the values to try for one model, or `all`; of all combinations the best on
-    /// the validation part is taken. Default: none.
+    /// `[compare.grid.NAME]`: dotted keys and the values to try for one model, or `all`; of all combinations the one with
+    /// the best `training.early_stop.metric` on the validation part is taken. Default: none.
     pub grid: BTreeMap<String, BTreeMap<String, Vec<toml::Value>>>,
 }
 

@@ -1,6 +1,7 @@
 //! The command line: flags, printing, exit codes. One file a command.
 
 mod compare;
+mod compare_plan;
 mod completions;
 mod eval;
 mod failure;

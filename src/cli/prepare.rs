@@ -32,7 +32,7 @@ pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
     }
     let config = Config::load(&args.config.config, &args.config.set)?;
     let mut terminal = Terminal::new();
-    let prepared = prepare_data(&config, &mut terminal)?;
+    let prepared = prepare_data(&config, &[&config], &mut terminal)?;
     if args.json {
         let rows = row_counts(&prepared);
         let summary = &prepared.summary;
@@ -52,8 +52,9 @@ pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Raw files → vocabulary and cache, with its progress shown.
-pub(super) fn prepare_data(config: &Config, terminal: &mut Terminal) -> anyhow::Result<Prepared> {
+/// Raw files → vocabulary and cache, with its progress shown, for the tables of `models`: configs with the data and the
+/// features of `config`.
+pub(super) fn prepare_data(config: &Config, models: &[&Config], terminal: &mut Terminal) -> anyhow::Result<Prepared> {
     let mut observe = |event: PrepareEvent| show(terminal, event);
     let prepared = prepare(&config.data, &config.features, config.split_seed(), &mut observe);
     terminal.clear();
@@ -66,12 +67,19 @@ pub(super) fn prepare_data(config: &Config, terminal: &mut Terminal) -> anyhow::
             "expected the label `{positive}` of `data.positive` in some training rows, found it in none"
         ));
     }
-    let row_bytes = config.embedding.row_bytes(config.model.needs(), prepared.vocabulary.fields());
-    prepared.vocabulary.check_memory(row_bytes, config.features.max_memory).context("cannot make the table")?;
-    for line in summary(config, &prepared) {
+    for config in models {
+        let checked = prepared.vocabulary.check_memory(row_bytes(config, &prepared), config.features.max_memory);
+        checked.with_context(|| format!("cannot make the table of `{}`", config.model.name()))?;
+    }
+    for line in summary(models, &prepared) {
         terminal.say(&line);
     }
     Ok(prepared)
+}
+
+/// The bytes of an id in the tables of the config's model.
+fn row_bytes(config: &Config, prepared: &Prepared) -> usize {
+    config.embedding.row_bytes(config.model.needs(), prepared.vocabulary.fields())
 }
 
 /// The parts' rows.
@@ -92,11 +100,12 @@ fn show(terminal: &mut Terminal, event: PrepareEvent) {
     }
 }
 
-fn summary(config: &Config, prepared: &Prepared) -> Vec<String> {
+fn summary(models: &[&Config], prepared: &Prepared) -> Vec<String> {
     const MIB: f64 = (1 << 20) as f64;
     let rows = row_counts(prepared);
     let vocabulary = prepared.vocabulary.table_rows();
-    let table = vocabulary * config.embedding.row_bytes(config.model.needs(), prepared.vocabulary.fields());
+    let table = vocabulary * models.iter().map(|config| row_bytes(config, prepared)).max().unwrap_or_default();
+    let which = if models.len() > 1 { "largest table" } else { "table" };
     let summary = &prepared.summary;
     let speed = if summary.cached {
         "from the cache".to_owned()
@@ -106,7 +115,7 @@ fn summary(config: &Config, prepared: &Prepared) -> Vec<String> {
     let mut lines = vec![
         format!("rows: {} train, {} validation, {} test ({speed})", rows.train, rows.validation, rows.test),
         format!(
-            "vocabulary: {vocabulary} ids in {} fields; table with its moments {:.1} MiB, cache {:.1} MiB",
+            "vocabulary: {vocabulary} ids in {} fields; {which} with its moments {:.1} MiB, cache {:.1} MiB",
             prepared.vocabulary.fields(),
             table as f64 / MIB,
             summary.cache_bytes as f64 / MIB,

@@ -58,7 +58,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     }
 
     // bytes → rows → ids → batches
-    let prepared = prepare_data(&config, &mut terminal).inspect_err(|_| folder.discard_unused())?;
+    let prepared = prepare_data(&config, &[&config], &mut terminal).inspect_err(|_| folder.discard_unused())?;
     let start = match &args.init_from {
         Some(run) => Start::Weights(run),
         None if args.resume => Start::Last,

@@ -1,8 +1,10 @@
 //! The record of a comparison: every model's runs on one split, and what they come to a model.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::RowCounts;
+use super::{MetricName, Metrics, RowCounts};
 
 /// Models trained and tested on the same rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,6 +14,50 @@ pub struct CompareRecord {
     pub rows: RowCounts,
     /// One a model and seed.
     pub models: Vec<ModelResult>,
+    /// One a model: what it was trained with, and how that was chosen.
+    pub settings: Vec<ModelSettings>,
+}
+
+/// Dotted keys of the config and their values.
+pub type KeyValues = BTreeMap<String, toml::Value>;
+
+/// What a model was trained with beside the common config.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSettings {
+    pub model: String,
+    /// The settings of the model's trainings: the given ones and those of the best candidate.
+    pub chosen: KeyValues,
+    /// The metric of the validation part that decides between candidates.
+    pub metric: MetricName,
+    /// All that were tried, each trained with the first seed; empty where there was nothing to choose from.
+    pub candidates: Vec<Candidate>,
+}
+
+/// One of the settings that a model's search tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    pub settings: KeyValues,
+    /// At the evaluation in which the deciding metric was best; `None` where no evaluation has that metric.
+    pub validation: Option<Metrics>,
+}
+
+impl ModelSettings {
+    /// The position of the best candidate, the first of equals, and its deciding metric; `None` where none has it.
+    pub fn best(&self) -> Option<(usize, f64)> {
+        let value = |candidate: &Candidate| self.metric.value(candidate.validation.as_ref()?);
+        let values = self.candidates.iter().enumerate();
+        let known = values.filter_map(|(position, candidate)| Some((position, value(candidate)?)));
+        let better = |new: &(usize, f64), old: &(usize, f64)| self.metric.improves(new.1, old.1);
+        known.reduce(|best, other| if better(&other, &best) { other } else { best })
+    }
+}
+
+/// Settings in a line, as they would stand in a config.
+pub fn settings_line(settings: &KeyValues) -> String {
+    let settings: Vec<String> = settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    settings.join(", ")
 }
 
 /// A model's run with one seed.
@@ -114,7 +160,37 @@ mod tests {
     }
 
     fn record(models: Vec<ModelResult>) -> CompareRecord {
-        CompareRecord { dataset: "sample".into(), rows: RowCounts { train: 80, validation: 10, test: 10 }, models }
+        let rows = RowCounts { train: 80, validation: 10, test: 10 };
+        CompareRecord { dataset: "sample".into(), rows, models, settings: Vec::new() }
+    }
+
+    fn searched(metric: MetricName, loglosses: &[Option<f64>]) -> ModelSettings {
+        let candidate = |logloss: &Option<f64>| {
+            let settings = KeyValues::from([("embedding.dim".to_owned(), toml::Value::from(8))]);
+            Candidate { settings, validation: Some(Metrics { logloss: *logloss, ..Metrics::default() }) }
+        };
+        let candidates = loglosses.iter().map(candidate).collect();
+        ModelSettings { model: "fm".into(), chosen: KeyValues::new(), metric, candidates }
+    }
+
+    #[test]
+    fn the_best_candidate_is_the_first_of_equals_by_the_deciding_metric() {
+        let loglosses = [None, Some(0.5), Some(0.25), Some(0.25)];
+        assert_eq!(searched(MetricName::Logloss, &loglosses).best(), Some((2, 0.25)));
+        assert_eq!(searched(MetricName::Auc, &loglosses).best(), None);
+        assert_eq!(searched(MetricName::Logloss, &[]).best(), None);
+    }
+
+    #[test]
+    fn settings_keep_their_values_through_json_and_read_as_in_a_config() {
+        let mut settings = searched(MetricName::Logloss, &[Some(0.5)]);
+        settings.chosen.insert("model.fm.mlp".into(), toml::Value::from(vec![8, 4]));
+        settings.chosen.insert("embedding.optimizer".into(), toml::Value::from("adam"));
+        settings.chosen.insert("embedding.l2".into(), toml::Value::from(1e-6));
+        let text = serde_json::to_string(&settings).unwrap();
+        assert_eq!(serde_json::from_str::<ModelSettings>(&text).unwrap(), settings);
+        let line = "embedding.l2 = 0.000001, embedding.optimizer = \"adam\", model.fm.mlp = [8, 4]";
+        assert_eq!(settings_line(&settings.chosen), line);
     }
 
     #[test]
@@ -148,7 +224,7 @@ mod tests {
         let text = serde_json::to_string(&record).unwrap();
         let start =
             r#"{"dataset":"sample","rows":{"train":80,"validation":10,"test":10},"models":[{"model":"fm","seed":1,"#;
-        let end = r#""logloss":null,"auc":0.5,"parameters":7,"seconds":2.0,"rows_per_second":40.0}]}"#;
+        let end = r#""logloss":null,"auc":0.5,"parameters":7,"seconds":2.0,"rows_per_second":40.0}],"settings":[]}"#;
         assert_eq!(text, format!("{start}{end}"));
         assert_eq!(serde_json::from_str::<CompareRecord>(&text).unwrap(), record);
     }

@@ -23,7 +23,9 @@ mod threshold;
 
 pub use self::auc::auc;
 pub use auc_difference::{AucDifference, auc_difference};
-pub use comparison::{CompareRecord, ModelResult, ModelSummary, Spread};
+pub use comparison::{
+    Candidate, CompareRecord, KeyValues, ModelResult, ModelSettings, ModelSummary, Spread, settings_line,
+};
 pub use curves::{Curves, RankedCurves, curves};
 pub use evaluation::{Evaluation, Metrics, Reason, Undefined, evaluate};
 pub use logloss::{logloss, probability};

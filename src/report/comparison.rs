@@ -7,6 +7,7 @@ use super::{
     file::{ReportError, write_whole},
     json::write_result,
     numbers::{UNDEFINED, grouped, rounded},
+    settings::{SETTINGS_HEADER, settings_notes, settings_rows},
     table::models_table,
 };
 use crate::metrics::{AucDifference, CompareRecord, ModelSummary, Spread};
@@ -14,6 +15,9 @@ use crate::metrics::{AucDifference, CompareRecord, ModelSummary, Spread};
 /// The names of the columns, for people.
 pub(super) const HEADER: [&str; 8] =
     ["model", "logloss", "AUC", "AUC − best, 95 %", "parameters", "rows/s", "seconds", "seeds"];
+
+/// The columns that hold no numbers.
+const TEXT_COLUMNS: [&str; 2] = ["model", "settings"];
 
 /// What the report of a comparison is made from.
 #[derive(Clone, Copy, Debug)]
@@ -97,16 +101,33 @@ pub(super) fn notes(comparison: &Comparison<'_>) -> Vec<String> {
 }
 
 fn markdown(comparison: &Comparison<'_>) -> String {
-    let line = |cells: &mut dyn Iterator<Item = String>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
-    let safe = |text: &str| text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ");
-    let mut text = format!("# Models on {}\n\n{}\n\n", safe(&comparison.record.dataset), rows_line(comparison.record));
-    text += &line(&mut HEADER.iter().map(|name| (*name).to_owned()));
-    text += &line(&mut (0..HEADER.len()).map(|column| if column == 0 { "---" } else { "---:" }.to_owned()));
-    for row in table_rows(comparison) {
-        text += &line(&mut row.iter().map(|cell| safe(cell)));
+    let record = comparison.record;
+    let models = markdown_table(&HEADER, &table_rows(comparison));
+    let settings = markdown_table(&SETTINGS_HEADER, &settings_rows(record));
+    let list = |notes: Vec<String>| notes.into_iter().map(|note| format!("- {note}\n")).collect::<Vec<_>>().concat();
+    format!(
+        "# Models on {}\n\n{}\n\n{models}\n{}\n## Settings chosen on validation\n\n{settings}\n{}",
+        safe(&record.dataset),
+        rows_line(record),
+        list(notes(comparison)),
+        list(settings_notes(record)),
+    )
+}
+
+/// A table whose numbers stand to the right.
+fn markdown_table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let aligned = header.iter().map(|name| if TEXT_COLUMNS.contains(name) { "---" } else { "---:" }.to_owned());
+    let mut text = line(header.iter().map(|name| (*name).to_owned()).collect()) + &line(aligned.collect());
+    for row in rows {
+        text += &line(row.iter().map(|cell| safe(cell)).collect());
     }
-    let notes = notes(comparison).into_iter().map(|note| format!("- {note}\n"));
-    format!("{text}\n{}", notes.collect::<String>())
+    text
+}
+
+/// Text that means itself within a table of Markdown.
+fn safe(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
 /// A line a model with numbers as they are, an empty cell for what is undefined.
@@ -145,7 +166,10 @@ fn csv_cells(summary: &ModelSummary, comparison: &Comparison<'_>) -> Vec<String>
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::metrics::{ModelResult, RowCounts};
+    use crate::{
+        metrics::{ModelResult, RowCounts},
+        report::settings::tests::settings,
+    };
 
     pub(in crate::report) fn record() -> CompareRecord {
         let result = |(model, seed, logloss, auc): (&str, u64, f64, f64)| ModelResult {
@@ -159,7 +183,7 @@ pub(super) mod tests {
         };
         let runs = [("fm", 1, 0.5, 0.75), ("fm", 2, 0.75, 0.75), ("secn", 1, 0.25, 0.875), ("secn", 2, 0.25, 0.875)];
         let rows = RowCounts { train: 8_000, validation: 0, test: 2_000 };
-        CompareRecord { dataset: "a|b <c>".into(), rows, models: runs.map(result).into() }
+        CompareRecord { dataset: "a|b <c>".into(), rows, models: runs.map(result).into(), settings: settings() }
     }
 
     pub(in crate::report) fn differences() -> BTreeMap<String, AucDifference> {
@@ -188,6 +212,8 @@ fm     0.62500 ± 0.17678  0.75000 ± 0.00000  -0.12500 (-0.25000 to +0.00000)  
         ));
         assert!(text.contains("\n| --- | ---: |") && text.contains("\n| fm | 0.62500 ± 0.17678 |"), "{text}");
         assert!(text.contains("difference is to secn"));
+        let chosen = "| secn | 2 | 0.25000 | model.secn.gate = \"a\\|b\", training.batch_size = 64 |\n";
+        assert!(text.contains("\n## Settings chosen on validation\n\n| model |") && text.contains(chosen), "{text}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{
     comparison::{Comparison, HEADER, notes, rows_line, table_rows, with_spread},
     html::{escaped, headline, page, table},
     numbers::{decimals, grouped, rounded},
+    settings::{CANDIDATES_HEADER, SETTINGS_HEADER, candidate_rows, settings_notes, settings_rows},
     theme,
 };
 use crate::metrics::{CompareRecord, ModelSummary, Spread};
@@ -14,17 +15,34 @@ pub(super) fn comparison_page(comparison: &Comparison<'_>) -> String {
     let record = comparison.record;
     let title = format!("Models on {}", record.dataset);
     let figures = charts(comparison).map(|(_, bars)| format!("<figure>\n{}\n</figure>\n", bars.svg())).concat();
-    let notes: Vec<String> = notes(comparison).iter().map(|note| format!("<li>{}</li>\n", escaped(note))).collect();
     let runs = format!("<details><summary>Every run</summary>\n{}</details>\n", runs_table(record));
     let sections = [
         format!("<h1>{}</h1>\n<p class=\"under\">{}</p>\n", escaped(&title), escaped(&rows_line(record))),
         headline(&headline_numbers(record)),
         format!("<section>\n<h2>Models</h2>\n{}", table(&HEADER, &table_rows(comparison))),
-        format!("<ul class=\"notes\">\n{}</ul>\n{runs}</section>\n", notes.concat()),
+        format!("{}{runs}</section>\n", list(&notes(comparison))),
+        settings_section(record),
         format!("<section>\n<h2>Charts</h2>\n<div class=\"plots\">\n{figures}</div>\n</section>\n"),
         format!("<section>\n<h2>Config</h2>\n<pre>{}</pre>\n</section>\n", escaped(comparison.config)),
     ];
     page(&title, &sections.concat())
+}
+
+/// What each model was trained with, and below it every candidate that was tried.
+fn settings_section(record: &CompareRecord) -> String {
+    let chosen = table(&SETTINGS_HEADER, &settings_rows(record));
+    let notes = list(&settings_notes(record));
+    let tried = candidate_rows(record);
+    let candidates =
+        format!("<details><summary>Every candidate</summary>\n{}</details>\n", table(&CANDIDATES_HEADER, &tried));
+    let candidates = if tried.is_empty() { "" } else { &candidates };
+    let heading = "<h2>Settings chosen on validation</h2>";
+    format!("<section class=\"settings\">\n{heading}\n{chosen}{notes}{candidates}</section>\n")
+}
+
+fn list(notes: &[String]) -> String {
+    let items: Vec<String> = notes.iter().map(|note| format!("<li>{}</li>\n", escaped(note))).collect();
+    format!("<ul class=\"notes\">\n{}</ul>\n", items.concat())
 }
 
 /// The charts by the names of their files, models in the table's order.
@@ -123,9 +141,10 @@ mod tests {
     #[test]
     fn a_page_has_the_table_four_charts_and_every_run() {
         let page = comparison_page(&Comparison { record: &record(), differences: &differences(), config: "a < 1" });
-        assert_eq!((page.matches("<svg").count(), page.matches("<tr>").count()), (4, 3 + 5));
+        assert_eq!((page.matches("<svg").count(), page.matches("<tr>").count()), (4, 3 + 5 + 3 + 3));
         assert!(page.contains("Models on a|b &lt;c&gt;") && page.contains("<pre>a &lt; 1</pre>"));
         assert!(!page.contains("<c>") && !page.contains("<script"));
+        assert!(page.contains("Settings chosen on validation") && page.contains("training.batch_size = 64"));
     }
 
     #[test]

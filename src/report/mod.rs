@@ -12,6 +12,7 @@ mod json;
 mod numbers;
 mod run_page;
 mod score_plots;
+mod settings;
 mod table;
 mod theme;
 mod training_plots;
