@@ -4,7 +4,7 @@ mod synthetic_batch;
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use secn::{
-    embedding::{Embedding, EmbeddingConfig, Needs, RowOptimizer, TableGradients, Vectors},
+    embedding::{Embedding, EmbeddingConfig, Moment, Needs, RowOptimizer, TableGradients, Vectors},
     seed::Seed,
 };
 
@@ -50,7 +50,7 @@ fn apply(bencher: Bencher, rows: usize, optimizer: RowOptimizer) {
     bencher.counter(ItemsCount::new(rows)).bench_local(|| {
         step += 1;
         let (batch, gradients) = turns.next().expect("the turns never end");
-        embedding.apply(batch, gradients, 1.0, step);
+        embedding.apply(batch, gradients, Moment { step, rate_factor: 1.0, batch_size: rows });
     });
 }
 

@@ -29,6 +29,7 @@ from golden_models import (
     check_formulas,
     check_models,
     check_optimizers,
+    decay,
     make_sparse,
     recorder,
     table_optimizer,
@@ -81,7 +82,10 @@ class Run:
         self.norm = BatchNorm()  # the running statistics are those of the steps alone
         result = {"logits": logits, "loss": loss, "gradients": gradients, "losses": []}
         name, l2 = self.case["table_optimizer"], self.case["table_l2"]
-        optimizers = [table_optimizer(name, table, TABLE_RATES[name], l2) for table in self.tables.values()]
+        start = self.case.get("initial_accumulator", 0.0) / BATCH**2
+        rate, weight_decay = TABLE_RATES[name], self.case.get("weight_decay", 0.0)
+        optimizers = [table_optimizer(name, table, rate, l2, start) for table in self.tables.values()]
+        touched = torch.zeros(max(map(len, self.tables.values())), dtype=torch.bool)
         dense_rate = DENSE_RATES[self.case["dense_optimizer"]]
         if self.case["dense_optimizer"] == "adam":
             optimizers.append(torch.optim.Adam(self.weights.values(), lr=dense_rate, eps=1e-8))
@@ -89,6 +93,9 @@ class Run:
             optimizers.append(torch.optim.SGD(self.weights.values(), lr=dense_rate))
         for step in range(STEPS):
             batch = batches[step % len(batches)]
+            for table, optimizer in zip(self.tables.values(), optimizers) if weight_decay else ():
+                decay(name, optimizer, table, touched, rate, weight_decay)
+            touched[torch.tensor(batch["ids"])] = True
             _, loss, objective = self.forward(batch)
             for parameter, gradient in zip(parameters.values(), torch.autograd.grad(objective, parameters.values())):
                 parameter.grad = gradient
@@ -222,6 +229,8 @@ def as_json(case, seed, draw, exact, errors):
             "table_optimizer": case["table_optimizer"],
             "table_learning_rate": TABLE_RATES[case["table_optimizer"]],
             "table_l2": case["table_l2"],
+            "table_weight_decay": case.get("weight_decay", 0.0),
+            "table_initial_accumulator": case.get("initial_accumulator", 0.0),
             "dense_optimizer": case["dense_optimizer"],
             "dense_learning_rate": DENSE_RATES[case["dense_optimizer"]],
             "batches": batches,
@@ -241,10 +250,10 @@ def as_json(case, seed, draw, exact, errors):
 def cases():
     optimizers = itertools.cycle(itertools.product((0.0, 0.01), ("adagrad", "adam", "sgd", "ftrl", "dense-adam")))
 
-    def case(model, config, values=False, fields=5, dim=4, optimizer=None, dense_optimizer="adam"):
+    def case(model, config, values=False, fields=5, dim=4, optimizer=None, dense_optimizer="adam", **table):
         l2, name = optimizer or next(optimizers)
         return {"model": model, "config": config, "values": values, "fields": fields, "dim": dim,
-                "table_optimizer": name, "table_l2": l2, "dense_optimizer": dense_optimizer}  # fmt: skip
+                "table_optimizer": name, "table_l2": l2, "dense_optimizer": dense_optimizer, **table}  # fmt: skip
 
     def secn_config(**changes):
         paper = {"layers": 3, "weights": "shared", "product": "square", "residual": "weighted", "activation": "relu"}
@@ -284,6 +293,14 @@ def cases():
     yield "dcnv2-batch-norm", case("dcnv2", config, fields=4, dim=3, dense_optimizer="sgd")
     config = {"first": [8, 6], "second": [4], "heads": 2, **batch_norm}
     yield "finalmlp-batch-norm", case("finalmlp", config, dense_optimizer="sgd")
+    plain = {"optimizer": (0.0, "adagrad")}
+    yield "secn-pairs", case("secn", secn_config(linear=True, pairs=True), **plain)
+    for read in ("products", "both"):
+        yield f"secn-mlp-{read}", case("secn", secn_config(mlp=[8, 6], mlp_input=read), **plain)
+    for name in ("adagrad", "adam", "sgd"):
+        yield f"fm-{name}-decay", case("fm", {}, optimizer=(0.0, name), weight_decay=0.3)
+    yield "fm-adagrad-start", case("fm", {}, **plain, initial_accumulator=2.0)
+    yield "fm-adagrad-start-decay", case("fm", {}, **plain, initial_accumulator=2.0, weight_decay=0.3)
 
 
 def cases_with_first_order(case):

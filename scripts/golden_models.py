@@ -145,8 +145,13 @@ def secn(config, weights, x, w, relu, norm):
     logit = h.sum(1) @ weights["head.weight"] + weights["head.bias"]
     if config["linear"]:
         logit = logit + w.sum(1)
+    products = torch.stack([(x[:, i] * x[:, j]).sum(1) for i, j in field_pairs(x)], 1)
     if "mlp" in config:
-        logit = logit + mlp(config["mlp"], weights, x, relu, norm)
+        read = config.get("mlp_input", "vectors")
+        read = {"vectors": [x.flatten(1)], "products": [products], "both": [x.flatten(1), products]}[read]
+        logit = logit + mlp(config["mlp"], weights, torch.cat(read, 1), relu, norm)
+    if config.get("pairs"):
+        logit = logit + products @ weights["pairs"][:, 0]
     return logit
 
 
@@ -334,14 +339,23 @@ class Ftrl:
 RULES = ("adagrad", "adam", "dense-adam", "sgd", "ftrl")
 
 
-def table_optimizer(name, parameter, rate, l2):
+def table_optimizer(name, parameter, rate, l2, initial_accumulator=0.0):
     if name == "dense-adam":
         return torch.optim.Adam([parameter], lr=rate, eps=1e-8, weight_decay=l2)
     if name == "adam":
         return torch.optim.SparseAdam([parameter], lr=rate, betas=(0.9, 0.999), eps=1e-8)
     if name == "adagrad":
-        return torch.optim.Adagrad([parameter], lr=rate, initial_accumulator_value=0, eps=1e-10)
+        return torch.optim.Adagrad([parameter], lr=rate, initial_accumulator_value=initial_accumulator, eps=1e-10)
     return torch.optim.SGD([parameter], lr=rate) if name == "sgd" else Ftrl(parameter, rate)
+
+
+@torch.no_grad()
+def decay(name, optimizer, parameter, touched, rate, weight_decay):
+    """What the rows that were ever touched do at the start of a step: w / (1 + r λ), r = η / (√s + ε) for Adagrad, else η."""
+    if name == "adagrad":
+        rate = rate / (optimizer.state[parameter]["sum"].sqrt() + 1e-10)
+    shrunk = parameter / (1 + rate * weight_decay)
+    parameter[touched] = shrunk[touched]
 
 
 def make_sparse(parameter, ids, l2):

@@ -23,6 +23,11 @@ def weight_shapes(model, config, fields, dim):
                 shapes[f"attention.{name}"] = ((dim, pooled), dim**-0.5)
         shapes["head.weight"] = ((pooled,), 0.5)
         shapes["head.bias"] = ((1,), 0.3)
+        pairs = fields * (fields - 1) // 2
+        if config.get("pairs"):
+            shapes["pairs"] = ((pairs, 1), 0.5)
+        read = {"vectors": fields * dim, "products": pairs, "both": fields * dim + pairs}
+        return shapes | mlp_shapes(config, read[config.get("mlp_input", "vectors")])
     else:
         shapes["bias"] = ((1,), 0.3)
     return shapes | mlp_shapes(config, fields * dim)

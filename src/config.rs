@@ -168,6 +168,7 @@ impl Draft {
             return Err(invalid(format!("{changed}expected one table `[model.NAME]`, found {found}")));
         }
         let config: Config = toml::from_str(&text).map_err(|error| invalid(format!("{changed}{error}")))?;
+        config.embedding.check().map_err(invalid)?;
         config.model.check(config.embedding.dim.get()).map_err(invalid)?;
         Ok(config)
     }

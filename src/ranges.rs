@@ -32,6 +32,11 @@ macro_rules! bounded {
     };
 }
 
+impl NonNegative {
+    /// 0.
+    pub const ZERO: Self = Self(0.0);
+}
+
 bounded!(
     /// A number from 0 to 1, both included.
     Probability,

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Needs, Shape};
 use crate::ranges::{Count, NonNegative, Positive};
 
+const ZERO: NonNegative = NonNegative::ZERO;
+
 /// Size, start and optimizer of the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,6 +22,34 @@ pub struct EmbeddingConfig {
     /// `λ` of `λ/2 · ‖w‖²`, added to the gradient of the rows that a batch touches (of every row for `"dense-adam"`).
     /// Default 0.
     pub l2: NonNegative,
+    /// `λ` of the decay that every row takes at each step, apart from its gradient: `w ← w / (1 + r λ)`, `r` the rate that
+    /// the optimizer has for this weight by then: `η / (√s + ε)` for Adagrad, `η` for the others. So an id weighs
+    /// its rows against `λ/2 · ‖w‖²` of the whole set, however rare it is. A row takes what it missed when a batch
+    /// touches it next and before an evaluation; one that no batch ever touched keeps its start. Not for FTRL. Default 0.
+    pub weight_decay: NonNegative,
+    /// What Adagrad's accumulators start from, as the square of one row's gradient; the gradients that they add up are
+    /// means over a batch, so it is divided by `training.batch_size` squared. Default 0.
+    pub initial_accumulator: NonNegative,
+    /// What first-order weights do in their own way.
+    pub linear: LinearConfig,
+}
+
+/// `[embedding.linear]`; what isn't given is as for the vectors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinearConfig {
+    /// Default: `embedding.learning_rate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<Positive>,
+    /// Default: `embedding.l2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub l2: Option<NonNegative>,
+    /// Default: `embedding.weight_decay`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<NonNegative>,
+    /// Default: `embedding.initial_accumulator`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_accumulator: Option<NonNegative>,
 }
 
 impl Default for EmbeddingConfig {
@@ -29,7 +59,10 @@ impl Default for EmbeddingConfig {
             init_std: NonNegative::new(0.01).expect("0.01 is not negative"),
             optimizer: RowOptimizer::Adagrad,
             learning_rate: Positive::new(0.05).expect("0.05 is above 0"),
-            l2: NonNegative::new(0.0).expect("0 is not negative"),
+            l2: ZERO,
+            weight_decay: ZERO,
+            initial_accumulator: ZERO,
+            linear: LinearConfig::default(),
         }
     }
 }
@@ -39,7 +72,41 @@ impl EmbeddingConfig {
     pub fn row_bytes(&self, needs: Needs, fields: usize) -> usize {
         let shape = Shape { fields, dim: self.dim.get() };
         let numbers = needs.vectors.width(shape) + usize::from(needs.linear);
-        numbers * (1 + self.optimizer.moments()) * size_of::<f32>()
+        let tables = [(needs.vectors.width(shape) > 0, self), (needs.linear, &self.for_linear())];
+        let marks = tables.into_iter().filter(|(needed, table)| *needed && table.decays()).count();
+        numbers * (1 + self.optimizer.moments()) * size_of::<f32>() + marks * size_of::<u32>()
+    }
+
+    /// What holds for first-order weights.
+    #[must_use]
+    pub fn for_linear(&self) -> Self {
+        let LinearConfig { learning_rate, l2, weight_decay, initial_accumulator } = self.linear;
+        Self {
+            learning_rate: learning_rate.unwrap_or(self.learning_rate),
+            l2: l2.unwrap_or(self.l2),
+            weight_decay: weight_decay.unwrap_or(self.weight_decay),
+            initial_accumulator: initial_accumulator.unwrap_or(self.initial_accumulator),
+            ..self.clone()
+        }
+    }
+
+    /// Whether rows shrink apart from their gradients.
+    pub(super) fn decays(&self) -> bool {
+        self.weight_decay.value() > 0.0
+    }
+
+    /// Holds the keys to the rules between them.
+    ///
+    /// # Errors
+    /// What was expected and found, with the names of both keys.
+    pub fn check(&self) -> Result<(), String> {
+        let decays = self.decays() || self.for_linear().decays();
+        if self.optimizer == RowOptimizer::Ftrl && decays {
+            return Err("`embedding.weight_decay`: expected 0 with `embedding.optimizer = \"ftrl\"`, whose weights follow \
+                        from its sums alone; use `embedding.l2` or another optimizer"
+                .to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -47,7 +114,7 @@ impl EmbeddingConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RowOptimizer {
-    /// Duchi et al. 2011: `s += g²; w −= η g / (√s + 1e-10)`.
+    /// Duchi et al. 2011: `s += g²; w −= η g / (√s + 1e-10)`, `s` from `embedding.initial_accumulator`.
     Adagrad,
     /// Kingma and Ba 2015, lazily: moments of untouched rows rest; bias corrected by the run's steps.
     Adam,

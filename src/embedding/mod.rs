@@ -10,9 +10,9 @@ mod optimizer;
 mod table;
 
 pub use self::{
-    config::{EmbeddingConfig, RowOptimizer},
+    config::{EmbeddingConfig, LinearConfig, RowOptimizer},
     leaves::{Embedded, Leaves, TableGradients},
-    optimizer::RowStep,
+    optimizer::{Moment, RowStep},
     table::Table,
 };
 
@@ -21,6 +21,9 @@ use std::ops::Range;
 use burn::tensor::Device;
 
 use crate::{features::Batch, seed::Seed};
+
+const VECTORS: &str = "vectors";
+const LINEAR: &str = "linear";
 
 /// What a model's size follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,7 @@ impl Vectors {
 #[derive(Clone, Debug)]
 pub struct Embedding {
     config: EmbeddingConfig,
+    linear_config: EmbeddingConfig,
     vectors: Option<Table>,
     linear: Option<Table>,
 }
@@ -68,28 +72,30 @@ pub struct Embedding {
 impl Embedding {
     /// New tables for the fields' id ranges: vectors from `N(0, init_std²)`, first-order weights from zero.
     pub fn new(config: &EmbeddingConfig, needs: Needs, fields: &[Range<u32>], seed: Seed) -> Self {
-        let table = |name: &str, width: usize, deviation: f64| {
+        let table = |name: &str, width: usize, deviation: f64, config: &EmbeddingConfig| {
             let start = |table: &mut Table| table.randomize(deviation, seed, name);
-            (width > 0).then(|| Table::new(fields, width, config.optimizer, start))
+            (width > 0).then(|| Table::new(fields, width, config, start))
         };
+        let linear_config = config.for_linear();
         let width = needs.vectors.width(Shape { fields: fields.len(), dim: config.dim.get() });
         Self {
             config: config.clone(),
-            vectors: table("vectors", width, config.init_std.value()),
-            linear: table("linear", usize::from(needs.linear), 0.0),
+            vectors: table(VECTORS, width, config.init_std.value(), config),
+            linear: table(LINEAR, usize::from(needs.linear), 0.0, &linear_config),
+            linear_config,
         }
     }
 
     /// All tables with their names, in a fixed order.
     pub fn tables(&self) -> impl Iterator<Item = (&'static str, &Table)> {
-        [("vectors", &self.vectors), ("linear", &self.linear)]
+        [(VECTORS, &self.vectors), (LINEAR, &self.linear)]
             .into_iter()
             .filter_map(|(name, table)| table.as_ref().map(|table| (name, table)))
     }
 
     /// As [`Self::tables`], to be changed.
     pub fn tables_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut Table)> {
-        [("vectors", &mut self.vectors), ("linear", &mut self.linear)]
+        [(VECTORS, &mut self.vectors), (LINEAR, &mut self.linear)]
             .into_iter()
             .filter_map(|(name, table)| table.as_mut().map(|table| (name, table)))
     }
@@ -118,14 +124,32 @@ impl Embedding {
         leaves::gather(self.vectors.as_ref(), self.linear.as_ref(), batch, device)
     }
 
-    /// Updates the touched rows by the gradients' sums; `step` counts from 1.
-    pub fn apply(&mut self, batch: &Batch, gradients: &TableGradients, rate_factor: f64, step: u64) {
-        let settings = RowStep::new(&self.config, rate_factor, step);
-        if let (Some(table), Some(gradient)) = (&mut self.vectors, &gradients.vectors) {
-            table.apply(&batch.unique, &batch.unique_starts, gradient, &settings);
-        }
-        if let (Some(table), Some(gradient)) = (&mut self.linear, &gradients.linear) {
-            table.apply(&batch.unique, &batch.unique_starts, gradient, &settings);
+    /// Lets the batch's rows take the decay that they missed, before they are gathered.
+    pub fn catch_up(&mut self, batch: &Batch, moment: Moment) {
+        self.for_each_table(moment, |table, step, _| table.catch_up(&batch.unique, step));
+    }
+
+    /// Lets all rows take the decay that they missed up to this step, so that an evaluation sees it.
+    pub fn catch_up_all(&mut self, moment: Moment) {
+        self.for_each_table(moment, |table, step, _| table.catch_up_all(step));
+    }
+
+    /// Updates the touched rows by the gradients' sums.
+    pub fn apply(&mut self, batch: &Batch, gradients: &TableGradients, moment: Moment) {
+        self.for_each_table(moment, |table, step, name| {
+            let gradient = if name == VECTORS { &gradients.vectors } else { &gradients.linear };
+            if let Some(gradient) = gradient {
+                table.apply(&batch.unique, &batch.unique_starts, gradient, step);
+            }
+        });
+    }
+
+    fn for_each_table(&mut self, moment: Moment, mut change: impl FnMut(&mut Table, &RowStep, &str)) {
+        let tables = [(VECTORS, &mut self.vectors, &self.config), (LINEAR, &mut self.linear, &self.linear_config)];
+        for (name, table, config) in tables {
+            if let Some(table) = table {
+                change(table, &RowStep::new(config, moment), name);
+            }
         }
     }
 }

@@ -8,6 +8,17 @@ const ADAM_EPSILON: f32 = 1e-8;
 const ADAGRAD_EPSILON: f32 = 1e-10;
 const FTRL_BETA: f32 = 1.0;
 
+/// When in the training an update is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// From 1.
+    pub step: u64,
+    /// The schedule's.
+    pub rate_factor: f64,
+    /// Rows whose gradients are averaged in a step.
+    pub batch_size: usize,
+}
+
 /// The numbers of one step's updates.
 #[derive(Clone, Copy, Debug)]
 pub struct RowStep {
@@ -19,12 +30,17 @@ pub struct RowStep {
     /// `1 / √(1 − β₂ᵗ)`.
     adam_scale: f32,
     adam_epsilon: f32,
+    pub(super) weight_decay: f32,
+    adagrad_start: f32,
+    /// From 1.
+    pub(super) step: u32,
 }
 
 impl RowStep {
-    /// `step` counts from 1; `rate_factor` is the schedule's.
+    /// What holds for one table.
     #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
-    pub fn new(config: &EmbeddingConfig, rate_factor: f64, step: u64) -> Self {
+    pub fn new(config: &EmbeddingConfig, moment: Moment) -> Self {
+        let Moment { step, rate_factor, batch_size } = moment;
         let learning_rate = config.learning_rate.value() * rate_factor;
         let power = |beta: f32| f64::from(beta).powf(step as f64);
         Self {
@@ -38,6 +54,25 @@ impl RowStep {
                 RowOptimizer::Adam => (f64::from(ADAM_EPSILON) / (1.0 - power(BETA_2)).sqrt()) as f32,
                 _ => ADAM_EPSILON,
             },
+            weight_decay: config.weight_decay.value() as f32,
+            adagrad_start: (config.initial_accumulator.value() / (batch_size as f64).powi(2)) as f32,
+            step: u32::try_from(step).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Shrinks a row as `steps` steps without a gradient do.
+    #[inline]
+    pub(super) fn decay(&self, row: &mut [f32], dim: usize, steps: u32) {
+        let steps = i32::try_from(steps).unwrap_or(i32::MAX);
+        let (weights, moments) = row.split_at_mut(dim);
+        if self.optimizer == RowOptimizer::Adagrad {
+            for (weight, sum) in weights.iter_mut().zip(moments) {
+                let rate = self.learning_rate / ((*sum + self.adagrad_start).sqrt() + ADAGRAD_EPSILON);
+                *weight /= (1.0 + rate * self.weight_decay).powi(steps);
+            }
+        } else {
+            let factor = (1.0 + self.learning_rate * self.weight_decay).powi(steps).recip();
+            weights.iter_mut().for_each(|weight| *weight *= factor);
         }
     }
 
@@ -65,7 +100,7 @@ impl RowStep {
         for ((weight, sum), gradient) in weights.iter_mut().zip(sums).zip(gradient) {
             let gradient = gradient + self.l2 * *weight;
             *sum += gradient * gradient;
-            *weight -= self.learning_rate * gradient / (sum.sqrt() + ADAGRAD_EPSILON);
+            *weight -= self.learning_rate * gradient / ((*sum + self.adagrad_start).sqrt() + ADAGRAD_EPSILON);
         }
     }
 

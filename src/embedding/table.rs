@@ -5,7 +5,7 @@ use std::ops::Range;
 use rand_distr::{Distribution, Normal};
 use rayon::prelude::*;
 
-use super::{RowOptimizer, RowStep};
+use super::{EmbeddingConfig, RowOptimizer, RowStep};
 use crate::seed::Seed;
 
 /// Rows drawn from one stream at the start, so that the start doesn't depend on the number of threads.
@@ -22,15 +22,18 @@ pub struct Table {
     /// The first row of each field, then the number of rows.
     field_starts: Vec<usize>,
     data: Vec<f32>,
+    /// The step at which each row took its decay last, 0 for a row that was never touched; empty where rows don't decay.
+    decayed: Vec<u32>,
 }
 
 impl Table {
     /// A table of zeros that `start` may fill.
-    pub fn new(fields: &[Range<u32>], dim: usize, optimizer: RowOptimizer, start: impl FnOnce(&mut Self)) -> Self {
+    pub fn new(fields: &[Range<u32>], dim: usize, config: &EmbeddingConfig, start: impl FnOnce(&mut Self)) -> Self {
         let rows = fields.last().map_or(0, |field| field.end as usize);
         let field_starts = fields.iter().map(|field| field.start as usize).chain([rows]).collect();
-        let stride = dim * (1 + optimizer.moments());
-        let mut table = Self { dim, stride, field_starts, data: vec![0.0; rows * stride] };
+        let stride = dim * (1 + config.optimizer.moments());
+        let decayed = vec![0; if config.decays() { rows } else { 0 }];
+        let mut table = Self { dim, stride, field_starts, data: vec![0.0; rows * stride], decayed };
         start(&mut table);
         table
     }
@@ -76,6 +79,40 @@ impl Table {
         for (row, values) in self.data.chunks_exact_mut(stride).zip(values.chunks_exact(dim)) {
             row[part * dim..(part + 1) * dim].copy_from_slice(values);
         }
+    }
+
+    /// The step at which each row took its decay last; empty where rows don't decay.
+    pub fn decayed(&self) -> &[u32] {
+        &self.decayed
+    }
+
+    /// As [`Self::decayed`], to be put back.
+    pub fn decayed_mut(&mut self) -> &mut [u32] {
+        &mut self.decayed
+    }
+
+    /// Lets the rows `unique` take the decay that they missed up to `step`, which starts to count for new ones.
+    pub fn catch_up(&mut self, unique: &[u32], step: &RowStep) {
+        if self.decayed.is_empty() {
+            return;
+        }
+        for &id in unique {
+            let row = id as usize;
+            let last = std::mem::replace(&mut self.decayed[row], step.step);
+            if last > 0 {
+                step.decay(&mut self.data[row * self.stride..(row + 1) * self.stride], self.dim, step.step - last);
+            }
+        }
+    }
+
+    /// Lets every row take the decay that it missed, as an evaluation after `step` has to see it.
+    pub fn catch_up_all(&mut self, step: &RowStep) {
+        let (dim, stride) = (self.dim, self.stride);
+        let rows = self.data.par_chunks_exact_mut(stride).zip(&mut self.decayed);
+        rows.filter(|(_, last)| **last > 0).for_each(|(row, last)| {
+            step.decay(row, dim, step.step - *last);
+            *last = step.step;
+        });
     }
 
     /// The weights of `ids`, one after the other.
@@ -144,21 +181,25 @@ fn update_every_row(rows: &mut [f32], stride: usize, first_row: usize, ids: &[u3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::embedding::EmbeddingConfig;
+    use crate::{embedding::Moment, ranges::NonNegative};
 
     const FIELDS: [Range<u32>; 2] = [0..3, 3..10_000];
 
-    fn step(optimizer: RowOptimizer) -> RowStep {
-        RowStep::new(&EmbeddingConfig { optimizer, ..EmbeddingConfig::default() }, 1.0, 1)
+    fn config(optimizer: RowOptimizer) -> EmbeddingConfig {
+        EmbeddingConfig { optimizer, ..EmbeddingConfig::default() }
+    }
+
+    fn step(config: &EmbeddingConfig, step: u64) -> RowStep {
+        RowStep::new(config, Moment { step, rate_factor: 1.0, batch_size: 1 })
     }
 
     #[test]
     fn a_step_moves_the_touched_rows_alone() {
         for optimizer in [RowOptimizer::Adagrad, RowOptimizer::Adam, RowOptimizer::Ftrl, RowOptimizer::Sgd] {
             let start = |table: &mut Table| table.randomize(0.1, Seed(1), "vectors");
-            let mut table = Table::new(&FIELDS, 4, optimizer, start);
+            let mut table = Table::new(&FIELDS, 4, &config(optimizer), start);
             let before = table.part(0);
-            table.apply(&[1, 9_999], &[0, 1, 2], &[1.0; 8], &step(optimizer));
+            table.apply(&[1, 9_999], &[0, 1, 2], &[1.0; 8], &step(&config(optimizer), 1));
             for (row, (after, before)) in table.part(0).chunks(4).zip(before.chunks(4)).enumerate() {
                 assert_eq!(after != before, row == 1 || row == 9_999, "{optimizer:?}, row {row}");
             }
@@ -167,7 +208,7 @@ mod tests {
 
     #[test]
     fn parts_survive_a_round_trip_and_gather_reads_the_weights() {
-        let mut table = Table::new(&FIELDS, 2, RowOptimizer::Adam, |_| {});
+        let mut table = Table::new(&FIELDS, 2, &config(RowOptimizer::Adam), |_| {});
         let values: Vec<f32> = (0_u16..20_000).map(f32::from).collect();
         table.set_part(0, &values);
         table.set_part(2, &values);
@@ -181,8 +222,46 @@ mod tests {
         let start = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let fill = |table: &mut Table| table.randomize(0.1, Seed(3), "vectors");
-            pool.install(|| Table::new(&FIELDS, 3, RowOptimizer::Sgd, fill).part(0))
+            pool.install(|| Table::new(&FIELDS, 3, &config(RowOptimizer::Sgd), fill).part(0))
         };
         assert_eq!(start(1), start(3));
+    }
+
+    /// A row that rests takes the decay of all steps at once: the same as if every step had touched it with a gradient of zero.
+    /// 1e-6: powers against repeated products, of numbers near 1.
+    #[test]
+    fn decay_caught_up_is_decay_taken_at_every_step() {
+        let decay = NonNegative::new(0.3).unwrap();
+        for optimizer in [RowOptimizer::Adagrad, RowOptimizer::Adam, RowOptimizer::Sgd] {
+            let config = EmbeddingConfig { weight_decay: decay, ..config(optimizer) };
+            let mut resting = Table::new(&FIELDS, 4, &config, |table| table.randomize(0.1, Seed(1), "vectors"));
+            let first = step(&config, 1);
+            resting.catch_up(&[1], &first);
+            resting.apply(&[1], &[0, 1, 1], &[1.0; 4], &first);
+            let untouched = resting.part(0)[8..].to_vec();
+            let mut stepping = resting.clone();
+            for number in 2..=9 {
+                stepping.catch_up(&[1], &step(&config, number));
+            }
+            let before = resting.part(0);
+            resting.catch_up_all(&step(&config, 9));
+            for ((resting, stepping), before) in resting.part(0)[4..8].iter().zip(&stepping.part(0)[4..8]).zip(&before[4..8]) {
+                assert!((resting - stepping).abs() < 1e-6, "{optimizer:?}: {resting}, {stepping}");
+                assert!(resting.abs() < before.abs(), "{optimizer:?}: {resting}, {before}");
+            }
+            assert_eq!(resting.part(0)[8..], untouched, "{optimizer:?}");
+            assert_eq!(resting.decayed()[..3], [0, 9, 0]);
+        }
+    }
+
+    /// `w − η g / √(s₀/b² + g²)` by hand.
+    #[test]
+    fn adagrad_starts_from_its_accumulator() {
+        let initial_accumulator = NonNegative::new(12.0).unwrap();
+        let config = EmbeddingConfig { initial_accumulator, ..config(RowOptimizer::Adagrad) };
+        let mut table = Table::new(&FIELDS, 1, &config, |_| {});
+        let step = RowStep::new(&config, Moment { step: 1, rate_factor: 1.0, batch_size: 2 });
+        table.apply(&[0], &[0, 1, 1], &[1.0], &step);
+        assert!((table.part(0)[0] + 0.05 / 2.0).abs() < 1e-7, "{}", table.part(0)[0]);
     }
 }

@@ -74,7 +74,9 @@ pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainingError>
     writer.add_tensors(DENSE, &dense::weights(trainer.model()))?;
     writer.add_tensors(TABLE, &parts(&trainer.embedding, |_| 0..1))?;
     if checkpoint.resumable {
-        writer.add_tensors(MOMENTS, &parts(&trainer.embedding, |table| 1..table.moments() + 1))?;
+        let mut moments = parts(&trainer.embedding, |table| 1..table.moments() + 1);
+        moments.extend(decay_marks(&trainer.embedding));
+        writer.add_tensors(MOMENTS, &moments)?;
         writer.add_tensors(OPTIMIZER, &trainer.dense.saved())?;
     }
     writer.finish(checkpoint.progress)
@@ -104,6 +106,7 @@ pub fn load_last(folder: &Path, mut trainer: Trainer) -> Result<(Trainer, Progre
     let mismatch = |reason| TrainingError::Mismatch { path: folder.to_owned(), reason };
     let moments = reader.read_tensors(MOMENTS)?;
     set_parts(&mut trainer.embedding, &moments, |table| 1..table.moments() + 1).map_err(mismatch)?;
+    set_decay_marks(&mut trainer.embedding, &moments).map_err(mismatch)?;
     let moments = reader.read_tensors(OPTIMIZER)?;
     let device = trainer.device().clone().inner();
     trainer.dense.restore(progress.step, &moments, &device);
@@ -130,15 +133,40 @@ fn set_parts(
 ) -> Result<(), String> {
     for (name, table) in embedding.tables_mut() {
         for part in which(table) {
-            let name = part_name(name, part);
             let shape = [table.rows(), table.dim()];
-            let weight = weights.iter().find(|weight| weight.name == name);
-            let weight = weight.ok_or_else(|| format!("expected a table `{name}`, found none"))?;
-            if weight.shape != shape {
-                return Err(format!("table `{name}`: expected shape {shape:?}, found {:?}", weight.shape));
-            }
-            table.set_part(part, &weight.values);
+            table.set_part(part, find(weights, &part_name(name, part), &shape)?);
         }
+    }
+    Ok(())
+}
+
+fn find<'a>(weights: &'a [Weight], name: &str, shape: &[usize]) -> Result<&'a [f32], String> {
+    let weight = weights.iter().find(|weight| weight.name == name);
+    let weight = weight.ok_or_else(|| format!("expected a table `{name}`, found none"))?;
+    if weight.shape != shape {
+        return Err(format!("table `{name}`: expected shape {shape:?}, found {:?}", weight.shape));
+    }
+    Ok(&weight.values)
+}
+
+fn mark_name(table: &str) -> String {
+    format!("{table}.decayed")
+}
+
+/// When each row took its decay last: step numbers, as the bits of f32, since the file holds these alone.
+fn decay_marks(embedding: &Embedding) -> impl Iterator<Item = Weight> {
+    let decaying = embedding.tables().filter(|(_, table)| !table.decayed().is_empty());
+    decaying.map(|(name, table)| Weight {
+        name: mark_name(name),
+        shape: vec![table.rows()],
+        values: bytemuck::cast_slice(table.decayed()).to_vec(),
+    })
+}
+
+fn set_decay_marks(embedding: &mut Embedding, weights: &[Weight]) -> Result<(), String> {
+    for (name, table) in embedding.tables_mut().filter(|(_, table)| !table.decayed().is_empty()) {
+        let marks = find(weights, &mark_name(name), &[table.rows()])?;
+        table.decayed_mut().copy_from_slice(bytemuck::cast_slice(marks));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::{path::Path, time::Instant};
 
 use super::{Checkpoint, EvaluateEvery, Progress, Trainer, TrainingConfig, TrainingError, checkpoint, score};
 use crate::{
+    embedding::Moment,
     features::{Cache, epoch},
     metrics::{EpochRecord, Evaluation, EvaluationRecord, Metrics},
 };
@@ -173,6 +174,9 @@ impl Run<'_> {
 
     /// Scores the validation part and draws the consequences; without one, the newest weights are the best.
     fn evaluate(&mut self) -> Result<Option<Metrics>, TrainingError> {
+        let batch_size = self.plan.config.batch_size.get();
+        let moment = Moment { step: self.progress.step, rate_factor: self.rate_factor(), batch_size };
+        self.trainer.embedding.catch_up_all(moment);
         let Some(validation) = self.plan.validation else {
             self.save_best()?;
             return Ok(None);

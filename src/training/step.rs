@@ -7,7 +7,7 @@ use burn::{
 
 use super::{DenseState, Loss, TrainingConfig, dense};
 use crate::{
-    embedding::{Embedding, TableGradients},
+    embedding::{Embedding, Moment, TableGradients},
     features::Batch,
     models::Model,
 };
@@ -62,6 +62,8 @@ impl Trainer {
         self.device.seed(config.seed.draw("dropout", &[step]));
         let learning_rate = config.learning_rate.value() * rate_factor;
         let model = self.model.take().expect("the model is back in place after every step");
+        let moment = Moment { step, rate_factor, batch_size: config.batch_size.get() };
+        self.embedding.catch_up(batch, moment);
         let leaves = self.embedding.gather(batch, &self.device);
         let labels = Tensor::from_data(TensorData::new(batch.labels.clone(), [batch.rows]), &self.device);
         let Loss { logloss, total } = Loss::new(model.forward(&leaves.embedded()), &labels);
@@ -75,7 +77,7 @@ impl Trainer {
         let mut dense_gradients = GradientsParams::from_grads(gradients, &model);
         clip(config.clip_norm.value(), &model, &mut dense_gradients, &mut table_gradients);
         self.model = Some(self.dense.step(learning_rate, model, dense_gradients));
-        self.embedding.apply(batch, &table_gradients, rate_factor, step);
+        self.embedding.apply(batch, &table_gradients, moment);
         StepOutcome { loss, learning_rate }
     }
 }
