@@ -16,6 +16,7 @@ use crate::{
         attention::{Attention, AttentionConfig},
         cross_stack::{Activation, CrossStack, Form, Product, Residual, Sharing, StackConfig},
         mlp::{Mlp, MlpConfig},
+        pairwise::{pair_count, pair_products},
     },
     ranges::{Count, Share},
 };
@@ -34,18 +35,67 @@ pub struct SecnConfig {
     pub residual: Residual,
     /// `"relu"` (default): after the sum; `"gate-relu"`: inside the product; `"none"`.
     pub activation: Activation,
+    /// What the pooled vector's weights `V` start from: `"uniform"` (default) or `"zero"`, so that training starts as
+    /// that of the other terms.
+    pub head: HeadStart,
     /// First-order weights. Default true.
     pub linear: bool,
     /// Multi-head self-attention over the fields of `H(L)`, before the pooling. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention: Option<AttentionConfig>,
-    /// Units of a parallel MLP on all vectors. Default: none.
+    /// FwFM's term: the pairs' inner products, with a weight for each pair of fields. Default false.
+    pub pairs: bool,
+    /// Units of a parallel MLP. Default: none.
     pub mlp: Vec<Count>,
+    /// What the MLP reads: `"vectors"` (default), `"products"` of all pairs of vectors, or `"both"`.
+    pub mlp_input: MlpInput,
     /// The share of the MLP's hidden units dropped in training. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout: Option<Share>,
     /// Whether the MLP's hidden layers are normalized over the batch, before ReLU. Default false.
     pub batch_norm: bool,
+}
+
+/// What SECN's last weights start from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadStart {
+    /// `U(-1/√dim, 1/√dim)`.
+    #[default]
+    Uniform,
+    Zero,
+}
+
+/// What SECN's parallel MLP reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MlpInput {
+    /// All vectors, field after field.
+    #[default]
+    Vectors,
+    /// The inner products of all pairs of vectors.
+    Products,
+    /// The vectors, then the products.
+    Both,
+}
+
+impl MlpInput {
+    fn width(self, Shape { fields, dim }: Shape) -> usize {
+        let (vectors, products) = (fields * dim, pair_count(fields));
+        match self {
+            Self::Vectors => vectors,
+            Self::Products => products,
+            Self::Both => vectors + products,
+        }
+    }
+
+    fn read(self, embedded: &Embedded) -> Tensor<2> {
+        match self {
+            Self::Vectors => embedded.concatenation(),
+            Self::Products => pair_products(embedded.vectors()),
+            Self::Both => Tensor::cat(vec![embedded.concatenation(), pair_products(embedded.vectors())], 1),
+        }
+    }
 }
 
 impl Default for SecnConfig {
@@ -56,9 +106,12 @@ impl Default for SecnConfig {
             product: Product::default(),
             residual: Residual::default(),
             activation: Activation::default(),
+            head: HeadStart::default(),
             linear: true,
             attention: None,
+            pairs: false,
             mlp: Vec::new(),
+            mlp_input: MlpInput::default(),
             dropout: None,
             batch_norm: false,
         }
@@ -83,9 +136,14 @@ impl SecnConfig {
         Secn {
             stack: stack.init(fields, dim, parameters),
             attention: self.attention.map(|attention| attention.init("attention", dim, parameters)),
-            head: parameters.head("head", pooled_dim),
+            head: match self.head {
+                HeadStart::Uniform => parameters.head("head", pooled_dim),
+                HeadStart::Zero => parameters.zeros("head", [pooled_dim, 1]),
+            },
             bias: parameters.zeros("bias", [1]),
-            mlp: (!self.mlp.is_empty()).then(|| mlp.init("mlp", fields * dim, parameters)),
+            mlp: (!self.mlp.is_empty()).then(|| mlp.init("mlp", self.mlp_input.width(shape), parameters)),
+            mlp_input: self.mlp_input,
+            pairs: self.pairs.then(|| parameters.constant("pairs", [pair_count(fields), 1], 1.0)),
             linear: self.linear,
         }
     }
@@ -100,6 +158,10 @@ pub struct Secn {
     head: Param<Tensor<2>>,
     bias: Param<Tensor<1>>,
     mlp: Option<Mlp>,
+    #[module(skip)]
+    mlp_input: MlpInput,
+    /// `[pairs, 1]`
+    pairs: Option<Param<Tensor<2>>>,
     linear: bool,
 }
 
@@ -116,7 +178,10 @@ impl Secn {
         };
         let mut logits: Tensor<1> = pooled.matmul(self.head.val()).squeeze_dim(1) + self.bias.val();
         if let Some(mlp) = &self.mlp {
-            logits = logits + mlp.forward(embedded.concatenation());
+            logits = logits + mlp.forward(self.mlp_input.read(embedded));
+        }
+        if let Some(pairs) = &self.pairs {
+            logits = logits + pair_products(embedded.vectors()).matmul(pairs.val()).squeeze_dim::<1>(1);
         }
         if self.linear { logits + embedded.linear_sum() } else { logits }
     }

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 /// Rows that one task takes: enough work to be worth handing over.
-const TASK_ROWS: usize = 64;
+pub(super) const TASK_ROWS: usize = 64;
 
 /// `½ Σ_d [(Σᵢ v_id)² − Σᵢ v_id²]`
 ///
@@ -112,14 +112,14 @@ pub fn sum_backward(vectors: &[f32], gradient: &[f32], fields: usize, dim: usize
 }
 
 /// The length of one row.
-fn check(vectors: &[f32], fields: usize, dim: usize, batch: usize) -> usize {
+pub(super) fn check(vectors: &[f32], fields: usize, dim: usize, batch: usize) -> usize {
     assert!(fields > 0 && dim > 0, "expected sizes above 0, found {fields} fields and {dim} dims");
     assert_eq!(vectors.len(), batch * fields * dim, "vectors are [{batch}, {fields}, {dim}]");
     fields * dim
 }
 
 /// Lends this thread's scratch memory, holding anything.
-fn with_buffer(length: usize, work: impl FnOnce(&mut [f32])) {
+pub(super) fn with_buffer(length: usize, work: impl FnOnce(&mut [f32])) {
     thread_local! { static BUFFER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) } }
     BUFFER.with_borrow_mut(|buffer| {
         if buffer.len() < length {

@@ -1,8 +1,10 @@
-//! Products of all pairs of fields' vectors: FM's second order, the pooling of NFM, the order of the pairs of AFM and FFM.
+//! Products of all pairs of fields' vectors: FM's second order, the pooling of NFM, the order of the pairs of AFM and FFM,
+//! the products that SECN's MLP reads.
 //!
-//! Rendle, ICDM 2010, Lemma 3.1. The sums are one operation on the CPU, composed of burn's operations elsewhere.
+//! Rendle, ICDM 2010, Lemma 3.1. The products and sums are one operation on the CPU, composed of burn's operations elsewhere.
 
 pub mod kernel;
+pub mod products;
 
 use burn::{
     backend::{
@@ -24,6 +26,11 @@ use crate::device::has_fused_kernels;
 /// All pairs `(i, j)` with `i < j < fields`, in lexicographic order.
 pub fn pairs(fields: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..fields).flat_map(move |left| (left + 1..fields).map(move |right| (left, right)))
+}
+
+/// The number of all pairs.
+pub const fn pair_count(fields: usize) -> usize {
+    fields * fields.saturating_sub(1) / 2
 }
 
 /// Positions along an axis, for `Tensor::select`.
@@ -77,6 +84,28 @@ pub fn pairwise_sum_composed(vectors: Tensor<3>) -> Tensor<2> {
     (square_of_sum - sum_of_squares).mul_scalar(0.5).squeeze_dim(FIELDS)
 }
 
+/// The inner products of all pairs of vectors, in the order of [`pairs`].
+///
+/// # Shapes
+/// - vectors: `[batch, fields, dim]`
+/// - returns: `[batch, pairs]`
+pub fn pair_products(vectors: Tensor<3>) -> Tensor<2> {
+    if has_fused_kernels(&vectors.device()) {
+        let products = <Dispatch as PairwiseOps>::pairwise(vectors.into_dispatch(), Pooling::None);
+        return Tensor::from_dispatch(products);
+    }
+    pair_products_composed(vectors)
+}
+
+/// The same of burn's own operations.
+pub fn pair_products_composed(vectors: Tensor<3>) -> Tensor<2> {
+    const PARTNERS: usize = 1;
+    let [batch, fields, _] = vectors.dims();
+    let upper = positions(pairs(fields).map(|(left, right)| left * fields + right), &vectors.device());
+    let products = vectors.clone().matmul(vectors.swap_dims(1, 2));
+    products.reshape([batch, fields * fields]).select(PARTNERS, upper)
+}
+
 /// What becomes of the pairs' products.
 #[derive(Clone, Copy, Debug)]
 pub enum Pooling {
@@ -84,6 +113,8 @@ pub enum Pooling {
     Dot,
     /// Elementwise products: `dim` numbers a row.
     Sum,
+    /// Inner products as they are: a number a pair.
+    None,
 }
 
 /// The operation as backends see it.
@@ -123,6 +154,12 @@ impl PairwiseKernels for Flex {
                 kernel::sum_forward(vectors.storage(), fields, dim, &mut output);
                 flex::tensor(output, [batch, dim])
             }
+            Pooling::None => {
+                let pairs = pair_count(fields);
+                let mut output = vec![0.0; batch * pairs];
+                products::products_forward(vectors.storage(), fields, dim, batch, &mut output);
+                flex::tensor(output, [batch, pairs])
+            }
         }
     }
 
@@ -137,6 +174,7 @@ impl PairwiseKernels for Flex {
         let backward = match pooling {
             Pooling::Dot => kernel::dot_backward,
             Pooling::Sum => kernel::sum_backward,
+            Pooling::None => products::products_backward,
         };
         backward(vectors.storage(), gradient.storage(), fields, dim, &mut output);
         flex::tensor(output, [batch, fields, dim])
@@ -197,11 +235,16 @@ mod tests {
             run(&|vectors| pairwise_sum(vectors).flatten(0, 1)),
             run(&|vectors| pairwise_sum_composed(vectors).flatten(0, 1)),
         );
+        near(
+            run(&|vectors| pair_products(vectors).flatten(0, 1)),
+            run(&|vectors| pair_products_composed(vectors).flatten(0, 1)),
+        );
     }
 
     #[test]
     fn pairs_come_in_lexicographic_order() {
         assert_eq!(pairs(4).collect::<Vec<_>>(), [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]);
         assert_eq!(pairs(1).count(), 0);
+        assert!((0..50).all(|fields| pair_count(fields) == pairs(fields).count()));
     }
 }
