@@ -102,9 +102,11 @@ impl EmbeddingConfig {
     pub fn check(&self) -> Result<(), String> {
         let decays = self.decays() || self.for_linear().decays();
         if self.optimizer == RowOptimizer::Ftrl && decays {
-            return Err("`embedding.weight_decay`: expected 0 with `embedding.optimizer = \"ftrl\"`, whose weights follow \
+            return Err(
+                "`embedding.weight_decay`: expected 0 with `embedding.optimizer = \"ftrl\"`, whose weights follow \
                         from its sums alone; use `embedding.l2` or another optimizer"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         Ok(())
     }

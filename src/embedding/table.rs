@@ -245,7 +245,9 @@ mod tests {
             }
             let before = resting.part(0);
             resting.catch_up_all(&step(&config, 9));
-            for ((resting, stepping), before) in resting.part(0)[4..8].iter().zip(&stepping.part(0)[4..8]).zip(&before[4..8]) {
+            for ((resting, stepping), before) in
+                resting.part(0)[4..8].iter().zip(&stepping.part(0)[4..8]).zip(&before[4..8])
+            {
                 assert!((resting - stepping).abs() < 1e-6, "{optimizer:?}: {resting}, {stepping}");
                 assert!(resting.abs() < before.abs(), "{optimizer:?}: {resting}, {before}");
             }

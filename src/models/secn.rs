@@ -2,7 +2,8 @@
 //!
 //! Liu et al. 2024, "A Recommendation Model Utilizing Separation Embedding and Self-Attention for Feature Mining",
 //! arXiv 2410.15026. Beyond the paper: first-order weights, other products, residuals and activations of the cross
-//! layers, and a parallel MLP; `configs/criteo/secn-paper.toml` has the paper's own form.
+//! layers, FwFM's pairs, and a parallel MLP on the vectors or, as fwumious wabbit's deep FFM has it, on the products of
+//! their pairs; `configs/criteo/secn-paper.toml` has the paper's own form.
 
 use burn::{
     module::{Module, Param},
@@ -10,7 +11,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors, count};
+use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors, count, counts};
 use crate::{
     layers::{
         attention::{Attention, AttentionConfig},
@@ -21,7 +22,8 @@ use crate::{
     ranges::{Count, Share},
 };
 
-/// `[model.secn]`; the defaults are the paper's form with first-order weights.
+/// `[model.secn]`; the defaults are the paper's form with first-order weights and an MLP on the pairs' products, which
+/// `docs/ablation.md` found best.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecnConfig {
@@ -45,9 +47,9 @@ pub struct SecnConfig {
     pub attention: Option<AttentionConfig>,
     /// FwFM's term: the pairs' inner products, with a weight for each pair of fields. Default false.
     pub pairs: bool,
-    /// Units of a parallel MLP. Default: none.
+    /// Units of a parallel MLP. Default `[64]`.
     pub mlp: Vec<Count>,
-    /// What the MLP reads: `"vectors"` (default), `"products"` of all pairs of vectors, or `"both"`.
+    /// What the MLP reads: `"vectors"`, `"products"` of all pairs of vectors (default), or `"both"`.
     pub mlp_input: MlpInput,
     /// The share of the MLP's hidden units dropped in training. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,9 +73,9 @@ pub enum HeadStart {
 #[serde(rename_all = "kebab-case")]
 pub enum MlpInput {
     /// All vectors, field after field.
-    #[default]
     Vectors,
     /// The inner products of all pairs of vectors.
+    #[default]
     Products,
     /// The vectors, then the products.
     Both,
@@ -110,7 +112,7 @@ impl Default for SecnConfig {
             linear: true,
             attention: None,
             pairs: false,
-            mlp: Vec::new(),
+            mlp: counts(64, 1),
             mlp_input: MlpInput::default(),
             dropout: None,
             batch_norm: false,

@@ -127,7 +127,12 @@ impl Case {
     }
 
     fn model(&self, device: &Device) -> (ModelConfig, Model) {
-        let config = json!({ self.model_name(): self.file["config"] });
+        let mut config = json!({ self.model_name(): self.file["config"] });
+        if self.model_name() == "secn" && config["secn"]["mlp"].is_null() {
+            config["secn"]["mlp"] = json!([]);
+        } else if self.model_name() == "secn" && config["secn"]["mlp_input"].is_null() {
+            config["secn"]["mlp_input"] = json!("vectors");
+        }
         let config: ModelConfig = serde_json::from_value(config).unwrap();
         let shape = Shape { fields: self.size("fields"), dim: self.size("dim") };
         let model = config.init(shape, &Parameters::new(Seed(1), device));

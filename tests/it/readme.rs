@@ -21,7 +21,7 @@ fn copy(from: &Path, to: &Path) {
 fn the_readmes_commands_print_what_it_shows() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
-    for name in ["configs", "data"] {
+    for name in ["configs", "data/criteo-sample"] {
         // trycmd runs a file's commands in the folder of its name that ends with `.in`
         copy(&project.join(name), &folder.path().join("README.in").join(name));
     }

@@ -165,7 +165,8 @@ mod tests {
             let pairs: Vec<_> = pairs(fields).collect();
             let vectors = numbers(1, batch * fields * dim);
             let gradient = numbers(2, batch * pairs.len());
-            let value = |row: usize, field: usize, column: usize| f64::from(vectors[(row * fields + field) * dim + column]);
+            let value =
+                |row: usize, field: usize, column: usize| f64::from(vectors[(row * fields + field) * dim + column]);
             let mut products = vec![0.0; batch * pairs.len()];
             products_forward(&vectors, fields, dim, batch, &mut products);
             let mut found = vec![0.0; vectors.len()];
