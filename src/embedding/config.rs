@@ -100,6 +100,11 @@ impl EmbeddingConfig {
     /// # Errors
     /// What was expected and found, with the names of both keys.
     pub fn check(&self) -> Result<(), String> {
+        const WIDEST: usize = 65_536;
+        let dim = self.dim.get();
+        if dim > WIDEST {
+            return Err(format!("`embedding.dim`: expected a number from 1 to {WIDEST}, found {dim}"));
+        }
         let decays = self.decays() || self.for_linear().decays();
         if self.optimizer == RowOptimizer::Ftrl && decays {
             return Err(
@@ -143,6 +148,28 @@ impl RowOptimizer {
 mod tests {
     use super::*;
     use crate::embedding::Vectors;
+
+    #[test]
+    fn keys_that_contradict_each_other_are_refused() {
+        let config = |text: &str| toml::from_str::<EmbeddingConfig>(text).unwrap();
+        config("optimizer = \"ftrl\"").check().unwrap();
+        for (text, key) in [
+            ("optimizer = \"ftrl\"\nweight_decay = 1e-5", "embedding.weight_decay"),
+            ("optimizer = \"ftrl\"\nlinear = { weight_decay = 1e-5 }", "embedding.weight_decay"),
+            ("dim = 4611686018427387", "embedding.dim"),
+        ] {
+            let message = config(text).check().unwrap_err();
+            assert!(message.contains(key) && message.contains("expected"), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn first_order_weights_follow_the_vectors_but_for_their_own_keys() {
+        let text = "learning_rate = 0.1\nl2 = 1e-3\nweight_decay = 2.0\n[linear]\nweight_decay = 3.0";
+        let linear = toml::from_str::<EmbeddingConfig>(text).unwrap().for_linear();
+        let found = (linear.learning_rate.value(), linear.l2.value(), linear.weight_decay.value());
+        assert_eq!(found, (0.1, 1e-3, 3.0));
+    }
 
     #[test]
     fn a_row_holds_a_vector_for_each_partner_where_the_model_needs_it() {
