@@ -22,14 +22,8 @@ const WEIGHTS: [&str; 5] = [
 ];
 
 /// About 29 steps an epoch, with evaluations in the midst of one, and rows that catch up with their decay.
-const SETTINGS: [&str; 6] = [
-    "--set",
-    "training.epochs=2",
-    "--set",
-    "training.evaluate_every=12",
-    "--set",
-    "embedding.weight_decay=1e-3",
-];
+const SETTINGS: [&str; 6] =
+    ["--set", "training.epochs=2", "--set", "training.evaluate_every=12", "--set", "embedding.weight_decay=1e-3"];
 
 #[test]
 fn secn_resumes_to_the_bits_of_a_run_that_was_never_killed() {
