@@ -72,7 +72,9 @@ impl RowStep {
             }
         } else {
             let factor = (1.0 + self.learning_rate * self.weight_decay).powi(steps).recip();
-            weights.iter_mut().for_each(|weight| *weight *= factor);
+            for weight in weights {
+                *weight *= factor;
+            }
         }
     }
 

@@ -61,6 +61,7 @@ pub fn products_backward(vectors: &[f32], gradient: &[f32], fields: usize, dim: 
 }
 
 /// One row's `<vᵢ, vⱼ>`: field after field against all later ones, which lie side by side in `transposed`.
+#[expect(clippy::inline_always, reason = "it takes on the features of the function that it is inlined into")]
 #[inline(always)]
 fn forward(vectors: &[f32], dim: usize, transposed: &mut [f32], output: &mut [f32]) {
     let fields = vectors.len() / dim;
@@ -83,6 +84,7 @@ fn forward(vectors: &[f32], dim: usize, transposed: &mut [f32], output: &mut [f3
 }
 
 /// One row's `Σ_{j≠i} g_ij vⱼ`, added to `output`.
+#[expect(clippy::inline_always, reason = "it takes on the features of the function that it is inlined into")]
 #[inline(always)]
 fn backward(vectors: &[f32], gradient: &[f32], dim: usize, output: &mut [f32]) {
     let mut gradients = gradient.iter();
