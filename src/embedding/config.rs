@@ -25,7 +25,7 @@ pub struct EmbeddingConfig {
     /// `λ` of the decay that every row takes at each step, apart from its gradient: `w ← w / (1 + r λ)`, `r` the rate that
     /// the optimizer has for this weight by then: `η / (√s + ε)` for Adagrad, `η` for the others. So an id weighs
     /// its rows against `λ/2 · ‖w‖²` of the whole set, however rare it is. A row takes what it missed when a batch
-    /// touches it next and before an evaluation; one that no batch ever touched keeps its start. Not for FTRL. Default 0.
+    /// touches it next and before an evaluation; one that no gradient ever moved keeps its start. Not for FTRL. Default 0.
     pub weight_decay: NonNegative,
     /// What Adagrad's accumulators start from, as the square of one row's gradient; the gradients that they add up are
     /// means over a batch, so it is divided by `training.batch_size` squared. Default 0.

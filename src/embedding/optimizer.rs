@@ -66,7 +66,9 @@ impl RowStep {
         let steps = i32::try_from(steps).unwrap_or(i32::MAX);
         let (weights, moments) = row.split_at_mut(dim);
         if self.optimizer == RowOptimizer::Adagrad {
-            for (weight, sum) in weights.iter_mut().zip(moments) {
+            // a weight that no gradient ever moved has no rate yet
+            let moved = weights.iter_mut().zip(moments).filter(|(_, sum)| **sum + self.adagrad_start > 0.0);
+            for (weight, sum) in moved {
                 let rate = self.learning_rate / ((*sum + self.adagrad_start).sqrt() + ADAGRAD_EPSILON);
                 *weight /= (1.0 + rate * self.weight_decay).powi(steps);
             }

@@ -256,6 +256,18 @@ mod tests {
         }
     }
 
+    /// Its accumulator is 0 and its rate would be `η / ε`, which decays anything to 0 at once.
+    #[test]
+    fn a_row_that_no_gradient_ever_moved_keeps_its_start() {
+        let config = EmbeddingConfig { weight_decay: NonNegative::new(0.3).unwrap(), ..config(RowOptimizer::Adagrad) };
+        let mut table = Table::new(&FIELDS, 4, &config, |table| table.randomize(0.1, Seed(1), "vectors"));
+        let start = table.part(0);
+        table.catch_up(&[1], &step(&config, 1));
+        table.apply(&[1], &[0, 1, 1], &[0.0; 4], &step(&config, 1));
+        table.catch_up_all(&step(&config, 9));
+        assert_eq!(table.part(0), start);
+    }
+
     /// `w − η g / √(s₀/b² + g²)` by hand.
     #[test]
     fn adagrad_starts_from_its_accumulator() {
