@@ -10,6 +10,8 @@ pub enum FieldKind {
     Numeric,
     /// Any text; each distinct value is a feature.
     Categorical,
+    /// Any number of texts, each distinct one a feature; their vectors are pooled.
+    MultiValue,
 }
 
 /// One column that the model sees.

@@ -21,6 +21,7 @@ const CATEGORIES: usize = 26;
 
 pub(super) const CRITEO: Format = Format {
     about: "Criteo's logs: label, 13 integers and 26 categories, separated by tabs, without a header",
+    open: None,
     records: Records::Lines,
     fixed_names: Some(names),
     head,
@@ -50,8 +51,8 @@ fn head(record: &[u8], place: &Place) -> Result<Head, DataError> {
     const COLUMNS: usize = FIELDS + 1;
     let cells = memchr_iter(b'\t', record).count() + 1;
     match cells {
-        COLUMNS => Ok(Head { names: names(), is_header: false }),
-        FIELDS => Ok(Head { names: field_names(), is_header: false }),
+        COLUMNS => Ok(Head { names: names(), kinds: None, is_header: false, hidden: 0 }),
+        FIELDS => Ok(Head { names: field_names(), kinds: None, is_header: false, hidden: 0 }),
         // no later line can be right either, so this is not a bad row that could be left out
         found => Err(DataError::Separator {
             place: place.clone(),

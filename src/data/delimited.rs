@@ -16,6 +16,7 @@ const CSV_RECORDS: Records = Records::Quoted { separator: b',' };
 
 pub(super) const CSV: Format = Format {
     about: "a header, then rows separated by commas; quotes as RFC 4180 says",
+    open: None,
     records: CSV_RECORDS,
     fixed_names: None,
     head: csv_head,
@@ -27,6 +28,7 @@ pub(super) const CSV: Format = Format {
 
 pub(super) const TSV: Format = Format {
     about: "a header, then rows separated by tabs; quotes are text",
+    open: None,
     records: Records::Lines,
     fixed_names: None,
     head: tsv_head,
@@ -62,7 +64,7 @@ fn header(
     others: &[char],
 ) -> Result<Head, DataError> {
     if names.len() > 1 {
-        return Ok(Head { names, is_header: true });
+        return Ok(Head { names, kinds: None, is_header: true, hidden: 0 });
     }
     let seems = others.iter().copied().find(|separator| record.contains(&(*separator as u8)));
     Err(DataError::Separator { place: place.clone(), expected, beginning: excerpt(record), seems })
@@ -94,14 +96,14 @@ fn split_csv(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(
 }
 
 /// Takes quotes out of records, with the automaton and the buffers for the next one.
-struct Unquoter {
+pub(super) struct Unquoter {
     reader: Reader,
     text: Vec<u8>,
     ends: Vec<usize>,
 }
 
 impl Unquoter {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         // building the automaton costs far more than a record; the record's own line end is off already
         let reader = ReaderBuilder::new().terminator(Terminator::Any(b'\n')).build();
         Self { reader, text: Vec::new(), ends: Vec::new() }
@@ -110,7 +112,13 @@ impl Unquoter {
     /// Takes the quotes out of the record at `start..end`, in place, and gives each cell's new position.
     ///
     /// A record never grows by it, so that its cells fit where it stood.
-    fn unquote(&mut self, bytes: &mut [u8], start: usize, end: usize, mut cell: impl FnMut(&[u8], usize, usize)) {
+    pub(super) fn unquote(
+        &mut self,
+        bytes: &mut [u8],
+        start: usize,
+        end: usize,
+        mut cell: impl FnMut(&[u8], usize, usize),
+    ) {
         let record = &bytes[start..end];
         self.reader.reset();
         self.text.resize(record.len() + 1, 0);

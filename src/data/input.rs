@@ -9,7 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{DataError, stdin};
+use super::{
+    DataConfig, DataError,
+    made::{MadeText, Source},
+    stdin,
+};
 
 /// One source of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,8 +147,24 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// Opens an input for its rows; `bytes_read` counts its packed bytes.
-    pub(super) fn open(input: &Input, bytes_read: &Arc<AtomicU64>) -> Result<Self, DataError> {
+    /// Opens an input for its rows, which are made into text where the format says so; `bytes_read` counts its packed bytes.
+    pub(super) fn open(input: &Input, config: &DataConfig, bytes_read: &Arc<AtomicU64>) -> Result<Self, DataError> {
+        Self::made(input, config, &|| Self::rows(input, bytes_read))
+    }
+
+    /// Opens an input to look at its head; standard input loses nothing by it.
+    pub(super) fn peek(input: &Input, config: &DataConfig) -> Result<Self, DataError> {
+        Self::made(input, config, &|| Self::head(input))
+    }
+
+    fn made(input: &Input, config: &DataConfig, text: &dyn Fn() -> Result<Self, DataError>) -> Result<Self, DataError> {
+        let Some(open) = config.format.format().open else { return text() };
+        let source = open(&Source { input, text }, config)?;
+        Ok(Self { file: input.name(), compression: None, source: Box::new(MadeText::new(source)) })
+    }
+
+    /// The input's own text; `bytes_read` counts its packed bytes.
+    pub(super) fn rows(input: &Input, bytes_read: &Arc<AtomicU64>) -> Result<Self, DataError> {
         let file = input.name();
         let source: Box<dyn Read + Send> = match input {
             Input::File(path) => Box::new(open_file(path)?),
@@ -153,8 +173,7 @@ impl Text {
         Self::unpack(file, Box::new(Counted { source, bytes: Arc::clone(bytes_read) }))
     }
 
-    /// Opens an input to look at its head; standard input loses nothing by it.
-    pub(super) fn peek(input: &Input) -> Result<Self, DataError> {
+    fn head(input: &Input) -> Result<Self, DataError> {
         let source: Box<dyn Read + Send> = match input {
             Input::File(path) => Box::new(open_file(path)?),
             Input::Stdin => Box::new(stdin::peek()),
@@ -197,6 +216,10 @@ impl Text {
     }
 
     fn explain(&self, source: io::Error) -> DataError {
+        let source = match source.downcast::<DataError>() {
+            Ok(made) => return made,
+            Err(source) => source,
+        };
         let file = Arc::clone(&self.file);
         match self.compression.map(Compression::name) {
             Some(compression) if source.kind() == io::ErrorKind::UnexpectedEof => {
@@ -245,7 +268,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();
-        let mut text = Text::open(&Input::File(path), &Arc::default())?;
+        let mut text = Text::rows(&Input::File(path), &Arc::default())?;
         let mut all = Vec::new();
         while text.read_more(&mut all, 7)? > 0 {}
         Ok(all)

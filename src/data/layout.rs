@@ -32,8 +32,12 @@ pub struct Wanted {
 pub(super) struct Head {
     /// The columns' names, in the file's order.
     pub(super) names: Vec<String>,
+    /// Their kinds, where the file tells them.
+    pub(super) kinds: Option<Vec<FieldKind>>,
     /// Whether the first record holds the names and no row.
     pub(super) is_header: bool,
+    /// So many first columns are the reader's own.
+    pub(super) hidden: usize,
 }
 
 /// A format's label column, which has no name of its own in the data.
@@ -191,11 +195,12 @@ pub fn schema(
     let format = config.format.format();
     let first = inputs.first().ok_or(DataError::NoInput)?;
     let file = first.name();
-    let names = match format.fixed_names {
-        Some(names) => names(),
-        None => peek_head(format, first)?.names,
+    let (names, kinds, hidden) = match format.fixed_names {
+        Some(names) => (names(), None, 0),
+        None => peek_head(config, first).map(|head| (head.names, head.kinds, head.hidden))?,
     };
-    let mut left_out = vec![label_position(format, &config.label, &names, &file)?];
+    let mut left_out: Vec<usize> = (0..hidden).collect();
+    left_out.push(label_position(format, &config.label, &names, &file)?);
     if let Some(group) = &config.group {
         left_out.push(position(&names, group, Some("data.group"), &file)?);
     }
@@ -203,12 +208,16 @@ pub fn schema(
         left_out.push(position(&names, &ColumnRef::Name(name.clone()), Some("data.drop"), &file)?);
     }
     let fields = names.into_iter().enumerate().filter(|(column, _)| !left_out.contains(column));
-    let field = |(_, name): (usize, String)| Field { kind: kind_of(&name, (format.kind)(&name)), name };
+    let field = |(column, name): (usize, String)| {
+        let kind = kinds.as_ref().map_or_else(|| (format.kind)(&name), |kinds| kinds[column]);
+        Field { kind: kind_of(&name, kind), name }
+    };
     Ok(Schema { fields: fields.map(field).collect() })
 }
 
-fn peek_head(format: &Format, input: &Input) -> Result<Head, DataError> {
-    let mut text = Text::peek(input)?;
+fn peek_head(config: &DataConfig, input: &Input) -> Result<Head, DataError> {
+    let format = config.format.format();
+    let mut text = Text::peek(input, config)?;
     let mut buffer = Vec::new();
     loop {
         let read = text.read_more(&mut buffer, HEAD_BYTES)?;

@@ -23,6 +23,7 @@ const FIXED_LABEL: FixedLabel = FixedLabel { name: LABEL, without: "a label befo
 
 pub(super) const LIBSVM: Format = Format {
     about: "label index:1 …, separated by blanks, as libFM reads it; as many tokens in every row, the n-th being field n",
+    open: None,
     records: Records::Lines,
     fixed_names: None,
     head: libsvm_head,
@@ -37,6 +38,7 @@ pub(super) const LIBSVM: Format = Format {
 
 pub(super) const LIBFFM: Format = Format {
     about: "label field:index:1 …, separated by blanks; a field a field number, missing where a row lacks it",
+    open: None,
     records: Records::Lines,
     fixed_names: None,
     head: libffm_head,
@@ -83,7 +85,12 @@ fn libsvm_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
         return Err(other_format(record, place, EXPECTED));
     }
     let names = label.map(|_| LABEL.to_owned()).into_iter();
-    Ok(Head { names: names.chain((1..=tokens.len()).map(|number| number.to_string())).collect(), is_header: false })
+    Ok(Head {
+        names: names.chain((1..=tokens.len()).map(|number| number.to_string())).collect(),
+        kinds: None,
+        is_header: false,
+        hidden: 0,
+    })
 }
 
 fn libffm_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
@@ -92,7 +99,7 @@ fn libffm_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
     if tokens.iter().any(|(start, end)| colons(&record[*start..*end]) != 2) {
         return Err(other_format(record, place, EXPECTED));
     }
-    Ok(Head { names: label.map(|_| LABEL.to_owned()).into_iter().collect(), is_header: false })
+    Ok(Head { names: label.map(|_| LABEL.to_owned()).into_iter().collect(), kinds: None, is_header: false, hidden: 0 })
 }
 
 fn other_format(record: &[u8], place: &Place, expected: &'static str) -> DataError {

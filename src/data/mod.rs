@@ -12,6 +12,7 @@ mod error;
 mod input;
 mod layout;
 mod libsvm;
+mod made;
 mod reader;
 mod records;
 mod rows;
@@ -78,6 +79,8 @@ impl FormatName {
 #[derive(Debug)]
 struct Format {
     about: &'static str,
+    /// Opens a file that isn't text of one record a row; its rows are made into such text.
+    open: Option<made::Open>,
     /// Where records end.
     records: Records,
     /// The columns' names where no file has to be read for them, with the label at [`Format::label`].
@@ -88,7 +91,7 @@ struct Format {
     sample: Option<Sample>,
     /// The label's column where `data.label` has no say.
     label: Option<FixedLabel>,
-    /// A column's kind before the features have their say.
+    /// A column's kind before the features have their say, where the head tells none.
     kind: fn(name: &str) -> FieldKind,
     /// Adds the rows of a block's bytes; may rewrite them in place (quotes).
     split: fn(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(), DataError>,

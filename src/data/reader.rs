@@ -20,7 +20,7 @@ use super::{
 /// Text that a block holds, about.
 const BLOCK_BYTES: usize = 1 << 20;
 /// The longest record that is read; a longer one is a missing line end or quote.
-const RECORD_BYTES: usize = 64 << 20;
+pub(super) const RECORD_BYTES: usize = 64 << 20;
 
 /// Whole records of one file.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Reader {
                 let Some(input) = self.inputs.pop_front() else {
                     return Ok(None);
                 };
-                let text = Text::open(&input, &self.bytes_read)?;
+                let text = Text::open(&input, &self.config, &self.bytes_read)?;
                 self.current = Some(Current { text, layout: None, rest: Vec::new(), line: 1, rows_seen: false });
                 continue;
             };

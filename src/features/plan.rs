@@ -26,6 +26,7 @@ pub(super) enum Transform {
 pub(super) fn field_kind(features: &FeaturesConfig, name: &str, default: FieldKind) -> FieldKind {
     let own = features.fields.get(name).and_then(|field| field.numeric);
     match (own, default) {
+        (_, FieldKind::MultiValue) => FieldKind::MultiValue,
         (Some(Numeric::Category), _) | (None, FieldKind::Categorical) => FieldKind::Categorical,
         (None, FieldKind::Numeric) if features.numeric == Numeric::Category => FieldKind::Categorical,
         (Some(_), _) | (None, FieldKind::Numeric) => FieldKind::Numeric,
@@ -55,7 +56,9 @@ pub(super) fn nearest_name<'a>(names: impl Iterator<Item = &'a str>, unknown: &s
 fn field_plan(features: &FeaturesConfig, name: &str, kind: FieldKind) -> FieldPlan {
     let own = features.fields.get(name);
     let transform = match (kind, own.and_then(|field| field.numeric).unwrap_or(features.numeric)) {
-        (FieldKind::Categorical, _) | (FieldKind::Numeric, Numeric::Category) => Transform::Text,
+        (FieldKind::Categorical | FieldKind::MultiValue, _) | (FieldKind::Numeric, Numeric::Category) => {
+            Transform::Text
+        }
         (FieldKind::Numeric, Numeric::Log2Bucket) => Transform::Log2Bucket,
         (FieldKind::Numeric, Numeric::Quantile(buckets)) => Transform::Quantile(buckets),
         (FieldKind::Numeric, Numeric::Standardize) => Transform::Standardize,
