@@ -18,7 +18,7 @@ pub(crate) fn fields() -> Vec<Range<u32>> {
 
 /// The batch `number` of `rows` rows.
 pub(crate) fn batch(number: u64, rows: usize) -> Batch {
-    let mut batch = Batch { rows, fields: FIELDS, unique_starts: vec![0], ..Batch::default() };
+    let mut batch = Batch { rows, columns: FIELDS, unique_starts: vec![0], ..Batch::default() };
     batch.ids = vec![0; rows * FIELDS];
     batch.inverse = vec![0; rows * FIELDS];
     for field in 0..FIELDS {

@@ -12,6 +12,25 @@ pub enum FieldKind {
     Categorical,
     /// Any number of texts, each distinct one a feature; their vectors are pooled.
     MultiValue,
+    /// A time in this format; text that is none is an error.
+    Time(TimeFormat),
+}
+
+/// How a time is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimeFormat {
+    /// Two digits each for year (from 2000 on), month, day and hour, as Avazu has it.
+    #[serde(rename = "YYMMDDHH")]
+    YearToHour,
+    /// `2014-10-21`, `2014-10-21 13:05`, `2014-10-21T13:05:59.5Z` and the like; a zone other than UTC is refused.
+    #[serde(rename = "iso")]
+    Iso,
+    /// Seconds since 1970-01-01 00:00 UTC.
+    #[serde(rename = "unix")]
+    Unix,
+    /// Milliseconds since then.
+    #[serde(rename = "unix-milliseconds")]
+    UnixMilliseconds,
 }
 
 /// One column that the model sees.
@@ -21,6 +40,16 @@ pub struct Field {
     /// The column's name; Criteo's are `I1` to `I13` and `C1` to `C26`.
     pub name: String,
     pub kind: FieldKind,
+    /// The column's name where it isn't the field's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+}
+
+impl Field {
+    /// The name of the column that the field is read from.
+    pub fn column(&self) -> &str {
+        self.column.as_ref().unwrap_or(&self.name)
+    }
 }
 
 /// All fields, in order.

@@ -84,8 +84,9 @@ fn score_files(loaded: &Loaded, data: &[String], device: &burn::tensor::Device) 
     let config = &loaded.config.data;
     let wanted = Wanted {
         schema: loaded.schema.clone(),
-        label: Some(config.label.clone()),
+        label: Some(config.label.column.clone()),
         label_required: true,
+        weight: None,
         extra: config.group.iter().cloned().collect(),
     };
     let group = config.group.as_ref().map(|_| 0);

@@ -166,6 +166,7 @@ fn predict(
         schema: loaded.schema.clone(),
         label: None,
         label_required: false,
+        weight: None,
         extra: args.keep.iter().cloned().map(ColumnRef::Name).collect(),
     };
     let inputs = resolve(&args.data).context("cannot read the rows")?;

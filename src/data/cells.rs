@@ -1,4 +1,4 @@
-//! The text of a cell → a number or a label.
+//! The text of a cell → a number or a category.
 
 /// A numeric cell: missing is NaN (an empty cell, or `nan` in any case).
 ///
@@ -43,32 +43,45 @@ fn any_number(cell: &[u8]) -> Result<f64, &'static str> {
     if parsed.is_infinite() { Err("a finite number") } else { Ok(parsed) }
 }
 
-/// A label: 1 or 0 by its value, or by `positive` where the config names it.
-#[inline]
-pub(super) fn label(cell: &[u8], positive: Option<&[u8]>) -> Result<u8, &'static str> {
-    match (cell, positive) {
-        (b"0", None) => Ok(0),
-        (b"1", None) => Ok(1),
-        (_, None) => written_label(cell.trim_ascii()),
-        (_, Some(positive)) => match cell.trim_ascii() {
-            [] => Err("a label"),
-            cell => Ok(u8::from(cell == positive)),
-        },
+/// The weight of a row: a finite number from 0 on.
+pub(super) fn weight(cell: &[u8]) -> Result<f32, &'static str> {
+    match number(cell) {
+        #[expect(clippy::cast_possible_truncation, reason = "a weight needs no more digits than an f32 has")]
+        Ok(weight) if weight >= 0.0 && (weight as f32).is_finite() => Ok(weight as f32),
+        _ => Err("a weight from 0 on"),
     }
 }
 
-fn written_label(cell: &[u8]) -> Result<u8, &'static str> {
-    if cell.eq_ignore_ascii_case(b"true") {
-        return Ok(1);
+/// A category's text: blanks around it mean nothing, a text of `missing` is none, and a decimal number has no needless
+/// zeros (`1.0` is `1`, `0.50` is `0.5`), so that a number is the same feature whoever wrote it.
+#[inline]
+pub(super) fn category<'a>(cell: &'a [u8], missing: &[Vec<u8>]) -> &'a [u8] {
+    if let [first, .., last] = cell
+        && missing.is_empty()
+        && *first > b' '
+        && *last > b' '
+        && *last != b'0'
+        && *last != b'.'
+    {
+        return cell;
     }
-    if cell.eq_ignore_ascii_case(b"false") {
-        return Ok(0);
+    let cell = cell.trim_ascii();
+    if missing.iter().any(|text| text == cell) { &[] } else { without_needless_zeros(cell) }
+}
+
+fn without_needless_zeros(cell: &[u8]) -> &[u8] {
+    if !matches!(cell, [.., b'0' | b'.']) {
+        return cell;
     }
-    match number(cell) {
-        Ok(1.0) => Ok(1),
-        Ok(0.0 | -1.0) => Ok(0),
-        _ => Err("0 or 1"),
+    let digits = cell.strip_prefix(b"-").unwrap_or(cell);
+    let Some(point) = memchr::memchr(b'.', digits) else { return cell };
+    let (whole, fraction) = (&digits[..point], &digits[point + 1..]);
+    if whole.is_empty() || !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
+        return cell;
     }
+    let zeros = fraction.iter().rev().take_while(|digit| **digit == b'0').count();
+    let point = usize::from(zeros == fraction.len());
+    &cell[..cell.len() - zeros - point]
 }
 
 #[cfg(test)]
@@ -102,20 +115,32 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_read_in_all_their_spellings() {
-        for text in ["1", "1.0", "true", "TRUE", " 1", "+1"] {
-            assert_eq!(label(text.as_bytes(), None), Ok(1), "{text}");
+    fn a_category_is_the_same_text_however_it_was_written() {
+        for (text, expected) in [
+            ("a", "a"),
+            (" a b ", "a b"),
+            ("", ""),
+            (" ", ""),
+            ("?", ""),
+            (" ? ", ""),
+            ("1.0", "1"),
+            ("-12.00", "-12"),
+            ("1.", "1"),
+            ("0.50", "0.5"),
+            ("0.0", "0"),
+            ("10", "10"),
+            ("1.05", "1.05"),
+            ("1.2.0", "1.2.0"),
+            (".0", ".0"),
+            ("a.0", "a.0"),
+            ("0", "0"),
+            ("-", "-"),
+            (".", "."),
+        ] {
+            let missing = [b"?".to_vec()];
+            assert_eq!(category(text.as_bytes(), &missing), expected.as_bytes(), "{text}");
         }
-        for text in ["0", "0.0", "-1", "False", "-1.0"] {
-            assert_eq!(label(text.as_bytes(), None), Ok(0), "{text}");
-        }
-        for text in ["", "2", "x", "nan", "0.5"] {
-            assert_eq!(label(text.as_bytes(), None), Err("0 or 1"), "{text}");
-        }
-        assert_eq!(label(b" >50K", Some(b">50K")), Ok(1));
-        assert_eq!(label(b"<=50K", Some(b">50K")), Ok(0));
-        assert_eq!(label(b"1", Some(b"2")), Ok(0));
-        assert_eq!(label(b" ", Some(b"2")), Err("a label"));
+        assert_eq!(category(b"?", &[]), b"?");
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::FormatName;
+use super::{FormatName, LabelConfig, Separator};
 use crate::seed::Seed;
 
 /// Which rows there are and how their columns are used.
@@ -31,28 +31,41 @@ pub struct DataConfig {
     /// The seed of a random share. Default: `training.seed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split_seed: Option<Seed>,
-    /// The label's column. Default: `label`. Criteo's is always the first.
-    #[serde(default = "default_label")]
-    pub label: ColumnRef,
-    /// The label's value that counts as 1, every other one being 0. Default: `""`, labels are 0 and 1 themselves.
+    /// The label's column, or `{ column = …, at_least = … }` for a column of numbers. Default: `label`. Criteo's is always the
+    /// first.
+    #[serde(default)]
+    pub label: LabelConfig,
+    /// The label's value that counts as 1. Default: `""`, labels are 0 and 1 themselves.
     #[serde(default, deserialize_with = "text_or_none", serialize_with = "write_or_empty")]
     pub positive: Option<String>,
+    /// The label's value that counts as 0 beside `positive`; `"*"` is every other one. Default: `""`, the one other value that
+    /// the files have.
+    #[serde(default, deserialize_with = "text_or_none", serialize_with = "write_or_empty")]
+    pub negative: Option<String>,
+    /// The column of the rows' weights in the training loss, numbers from 0 on; not a field. Default: `""`, all weigh the same.
+    #[serde(default, deserialize_with = "column_or_none", serialize_with = "write_or_empty")]
+    pub weight: Option<ColumnRef>,
     /// The column whose values form the groups of the grouped AUC; not a field. Default: `""`, no groups.
     #[serde(default, deserialize_with = "column_or_none", serialize_with = "write_or_empty")]
     pub group: Option<ColumnRef>,
     /// Columns that are not fields. Default: none.
     #[serde(default)]
     pub drop: Vec<String>,
+    /// Texts that mean a missing value, beside the empty cell. Default: none.
+    #[serde(default)]
+    pub missing: Vec<String>,
+    /// What separates the cells of CSV, one ASCII character. Default: `","`.
+    #[serde(default)]
+    pub separator: Separator,
+    /// The columns' names, for CSV and TSV without a header. Default: none, the first line names them.
+    #[serde(default)]
+    pub columns: Vec<String>,
     /// What a row that cannot be read does. Default: `fail`.
     #[serde(default)]
     pub on_bad_row: OnBadRow,
     /// The folder of prepared data. Default: `.secn-cache`.
     #[serde(default = "default_cache")]
     pub cache: PathBuf,
-}
-
-fn default_label() -> ColumnRef {
-    ColumnRef::Name("label".into())
 }
 
 fn default_cache() -> PathBuf {
@@ -329,7 +342,8 @@ mod tests {
     #[test]
     fn every_key_is_written_out() {
         let written = toml::to_string(&with("").unwrap()).unwrap();
-        let keys = "format train test validation split_by label positive group drop on_bad_row cache";
+        let keys = "format train test validation split_by label positive negative weight group drop missing separator columns \
+                    on_bad_row cache";
         for key in keys.split(' ') {
             assert!(written.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}: {written}");
         }
@@ -338,7 +352,7 @@ mod tests {
     #[test]
     fn columns_go_by_name_or_position() {
         let config = with("label = 3\ngroup = \"user\"\npositive = 2").unwrap();
-        assert_eq!(config.label, ColumnRef::Position(3));
+        assert_eq!(config.label.column, ColumnRef::Position(3));
         assert_eq!(config.group, Some(ColumnRef::Name("user".into())));
         assert_eq!(config.positive.as_deref(), Some("2"));
     }

@@ -5,7 +5,7 @@
 use memchr::memchr_iter;
 
 use super::{
-    DataError, Format, Place,
+    DataConfig, DataError, Format, Place,
     error::excerpt,
     layout::{FixedLabel, Head},
     records::Records,
@@ -46,7 +46,7 @@ fn kind(name: &str) -> FieldKind {
     if name.starts_with('I') { FieldKind::Numeric } else { FieldKind::Categorical }
 }
 
-fn head(record: &[u8], place: &Place) -> Result<Head, DataError> {
+fn head(record: &[u8], place: &Place, _config: &DataConfig) -> Result<Head, DataError> {
     const FIELDS: usize = INTEGERS + CATEGORIES;
     const COLUMNS: usize = FIELDS + 1;
     let cells = memchr_iter(b'\t', record).count() + 1;

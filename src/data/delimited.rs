@@ -4,7 +4,7 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
 use memchr::{memchr, memchr_iter};
 
 use super::{
-    DataError, Format, Place, RowBlock,
+    ColumnRef, DataConfig, DataError, Format, Place, RowBlock,
     error::excerpt,
     layout::Head,
     records::{End, Records, without_line_end},
@@ -38,18 +38,21 @@ pub(super) const TSV: Format = Format {
     split: |bytes, first_line, rows| split_lines(b'\t', bytes, first_line, rows),
 };
 
-fn csv_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
+fn csv_head(record: &[u8], place: &Place, config: &DataConfig) -> Result<Head, DataError> {
+    let separator = config.separator.0;
     let mut text = record.to_vec();
     let mut names = Vec::new();
-    Unquoter::new().unquote(&mut text, 0, record.len(), |text, start, end| {
+    Unquoter::new(separator).unquote(&mut text, 0, record.len(), |text, start, end| {
         names.push(name(&text[start..end]));
     });
-    header(names, record, place, "a header separated by commas", &['\t', ';', '|', ' '])
+    let expected =
+        if separator == b',' { "a header separated by commas" } else { "a header separated by `data.separator`" };
+    header(names, record, place, config, expected)
 }
 
-fn tsv_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
+fn tsv_head(record: &[u8], place: &Place, config: &DataConfig) -> Result<Head, DataError> {
     let names = record.split(|byte| *byte == b'\t').map(name).collect();
-    header(names, record, place, "a header separated by tabs", &[',', ';', '|', ' '])
+    header(names, record, place, config, "a header separated by tabs")
 }
 
 fn name(cell: &[u8]) -> String {
@@ -60,24 +63,57 @@ fn header(
     names: Vec<String>,
     record: &[u8],
     place: &Place,
+    config: &DataConfig,
     expected: &'static str,
-    others: &[char],
 ) -> Result<Head, DataError> {
+    if !config.columns.is_empty() {
+        return without_header(names, place, config);
+    }
     if names.len() > 1 {
         return Ok(Head { names, kinds: None, is_header: true, hidden: 0 });
     }
-    let seems = others.iter().copied().find(|separator| record.contains(&(*separator as u8)));
+    let others = [',', '\t', ';', '|', ' '];
+    let seems = others.into_iter().find(|separator| record.contains(&(*separator as u8)));
     Err(DataError::Separator { place: place.clone(), expected, beginning: excerpt(record), seems })
 }
 
-fn split_csv(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(), DataError> {
-    if memchr(b'"', bytes).is_none() {
-        return split_lines(b',', bytes, first_line, rows);
+/// The columns are those of `data.columns`, and `found` is the first row.
+fn without_header(found: Vec<String>, place: &Place, config: &DataConfig) -> Result<Head, DataError> {
+    let mut names = config.columns.clone();
+    if found == names {
+        return Err(DataError::Header { place: place.clone() });
     }
-    let mut unquoter = Unquoter::new();
+    // as of other formats, files to be scored may lack the label
+    if found.len() + 1 == names.len() {
+        names = without_label(names, &config.label.column);
+    }
+    if found.len() != names.len() {
+        return Err(DataError::Columns { place: place.clone(), expected: names.len(), found: found.len() });
+    }
+    Ok(Head { names, kinds: None, is_header: false, hidden: 0 })
+}
+
+fn without_label(mut names: Vec<String>, label: &ColumnRef) -> Vec<String> {
+    let position = match label {
+        ColumnRef::Position(position) => Some(*position),
+        ColumnRef::Name(label) => names.iter().position(|name| name == label),
+    };
+    if let Some(position) = position.filter(|position| *position < names.len()) {
+        names.remove(position);
+    }
+    names
+}
+
+fn split_csv(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(), DataError> {
+    let separator = rows.separator();
+    let records = Records::Quoted { separator };
+    if memchr(b'"', bytes).is_none() {
+        return split_lines(separator, bytes, first_line, rows);
+    }
+    let mut unquoter = Unquoter::new(separator);
     let (mut start, mut line) = (0, first_line);
     while start < bytes.len() {
-        let (end, quoted) = CSV_RECORDS.end(bytes, start);
+        let (end, quoted) = records.end(bytes, start);
         let end = if let End::At(end) = end { end } else { bytes.len() };
         let lines = memchr_iter(b'\n', &bytes[start..end]).count() as u64;
         let length = without_line_end(&bytes[start..end]).len();
@@ -87,7 +123,7 @@ fn split_csv(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(
             });
             rows.end_row(bytes, line)?;
         } else {
-            split_lines_from(start, b',', &bytes[..end], line, rows)?;
+            split_lines_from(start, separator, &bytes[..end], line, rows)?;
         }
         start = end;
         line += lines;
@@ -103,9 +139,9 @@ pub(super) struct Unquoter {
 }
 
 impl Unquoter {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(separator: u8) -> Self {
         // building the automaton costs far more than a record; the record's own line end is off already
-        let reader = ReaderBuilder::new().terminator(Terminator::Any(b'\n')).build();
+        let reader = ReaderBuilder::new().delimiter(separator).terminator(Terminator::Any(b'\n')).build();
         Self { reader, text: Vec::new(), ends: Vec::new() }
     }
 

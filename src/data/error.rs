@@ -1,5 +1,6 @@
 //! What can be wrong with inputs, files and rows; each error carries its place and its values.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -53,6 +54,10 @@ pub enum DataError {
     OpenQuote { place: Place },
     #[error("{place}: expected {expected}, found `{beginning}`")]
     Separator { place: Place, expected: &'static str, beginning: String, seems: Option<char> },
+    #[error("{place}: expected a row, found a header, though `data.columns` says that there is none")]
+    Header { place: Place },
+    #[error("{place}: expected the {expected} columns of `data.columns`, found {found} cells")]
+    Columns { place: Place, expected: usize, found: usize },
     #[error("{file}: expected a column `{column}`{key}, found {found}", key = in_brackets(*key))]
     NoColumn { file: Arc<str>, column: String, key: Option<&'static str>, nearest: Option<String>, found: String },
     #[error("{file}: expected one column `{column}`, found two of this name in the header")]
@@ -66,7 +71,9 @@ pub enum DataError {
     #[error("{place}, token {token}: expected {expected}, found {found}")]
     Token { place: Place, token: usize, expected: &'static str, found: String },
     #[error("{place}, field `{field}`: expected {expected}, found {found}")]
-    Label { place: Place, field: String, expected: &'static str, found: String },
+    Label { place: Place, field: String, expected: Cow<'static, str>, found: String },
+    #[error("{place}, column `{column}` (`data.weight`): expected {expected}, found {found}")]
+    Weight { place: Place, column: String, expected: &'static str, found: String },
     #[error("{place}, field `{field}`: expected {expected}, found {found}")]
     Number { place: Place, field: String, expected: &'static str, found: String },
 }
@@ -93,8 +100,8 @@ impl DataError {
                 "the first line looks like a header; `data.format = \"tsv\"` reads one".into()
             }
             Self::Label { .. } => {
-                "`data.positive` names the label value that counts as 1; `data.on_bad_row = \"skip\"` \
-                 drops such rows and counts them in the report"
+                "`data.positive` (and `data.negative`) name the label values that count as 1 and 0, `data.label = { column = …, \
+                 at_least = … }` splits numbers; `data.on_bad_row = \"skip\"` drops such rows and counts them in the report"
                     .into()
             }
             Self::Tokens { .. } => {
@@ -107,7 +114,9 @@ impl DataError {
                  rows and counts them in the report"
                     .into()
             }
-            Self::Cells { .. } | Self::Number { .. } => {
+            Self::Header { .. } => "leave `data.columns` out, the header names the columns".into(),
+            Self::Columns { .. } => "`data.columns` names every column, `data.separator` separates them".into(),
+            Self::Cells { .. } | Self::Number { .. } | Self::Weight { .. } => {
                 "`data.on_bad_row = \"skip\"` drops such rows and counts them in the report".into()
             }
             _ => return None,

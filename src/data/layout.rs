@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{
     ColumnRef, DataConfig, DataError, Format, Input, OnBadRow, Place,
     input::Text,
-    records::{End, without_line_end},
+    label::Labels,
+    records::{End, Records, without_line_end},
 };
 use crate::schema::{Field, FieldKind, Schema};
 
@@ -23,6 +24,8 @@ pub struct Wanted {
     pub label: Option<ColumnRef>,
     /// Whether a file without the label's column is an error.
     pub label_required: bool,
+    /// The column of the rows' weights.
+    pub weight: Option<ColumnRef>,
     /// Columns beside the fields, in the order in which [`super::RowBlock::extra`] gives them.
     pub extra: Vec<ColumnRef>,
 }
@@ -66,41 +69,57 @@ pub(super) struct Layout {
     pub(super) names: Vec<String>,
     /// The column of each field.
     pub(super) fields: Vec<usize>,
-    /// Each numeric field with its column.
-    pub(super) numbers: Vec<(usize, usize)>,
+    /// Each field of numbers or times with its column.
+    pub(super) numbers: Vec<(usize, usize, FieldKind)>,
+    /// The column's name of each field.
     pub(super) field_names: Vec<String>,
     pub(super) label: Option<usize>,
     pub(super) label_name: String,
-    pub(super) positive: Option<Vec<u8>>,
+    pub(super) labels: Arc<Labels>,
+    /// The column of the rows' weights.
+    pub(super) weight: Option<usize>,
+    /// Texts that mean a missing value.
+    pub(super) missing: Vec<Vec<u8>>,
+    pub(super) separator: u8,
     pub(super) extra: Vec<usize>,
     pub(super) skip_bad_rows: bool,
 }
 
 impl Layout {
-    pub(super) fn new(config: &DataConfig, wanted: &Wanted, head: &Head, file: &Arc<str>) -> Result<Self, DataError> {
+    pub(super) fn new(
+        config: &DataConfig,
+        wanted: &Wanted,
+        head: &Head,
+        file: &Arc<str>,
+        labels: &Arc<Labels>,
+    ) -> Result<Self, DataError> {
         let format = config.format.format();
         let names = match format.sample {
             Some(_) => with_named(head.names.clone(), config, wanted),
             None => head.names.clone(),
         };
         let find = |column: &ColumnRef, key| position(&names, column, key, file);
-        let fields = wanted.schema.fields.iter().map(|field| find(&ColumnRef::Name(field.name.clone()), None));
+        let fields = wanted.schema.fields.iter().map(|field| find(&ColumnRef::Name(field.column().to_owned()), None));
         let fields = fields.collect::<Result<Vec<_>, _>>()?;
         let label = label_column(format, wanted, &names, file)?;
+        let weight = wanted.weight.as_ref().map(|column| find(column, Some("data.weight"))).transpose()?;
         let extra = wanted.extra.iter().map(|column| find(column, None)).collect::<Result<_, _>>()?;
-        let is_numeric = |(_, field): &(usize, &Field)| field.kind == FieldKind::Numeric;
+        let is_numeric = |(_, field): &(usize, &Field)| matches!(field.kind, FieldKind::Numeric | FieldKind::Time(_));
         let numbers = wanted.schema.fields.iter().enumerate().filter(is_numeric);
         Ok(Self {
             format,
             file: Arc::clone(file),
-            numbers: numbers.map(|(field, _)| (field, fields[field])).collect(),
+            numbers: numbers.map(|(field, Field { kind, .. })| (field, fields[field], *kind)).collect(),
             fields,
-            field_names: wanted.schema.fields.iter().map(|field| field.name.clone()).collect(),
+            field_names: wanted.schema.fields.iter().map(|field| field.column().to_owned()).collect(),
             label,
             label_name: label.map_or_else(String::new, |label| names[label].clone()),
             names,
-            // label cells are trimmed as well
-            positive: config.positive.as_ref().map(|text| text.as_bytes().trim_ascii().to_vec()),
+            labels: Arc::clone(labels),
+            weight,
+            // cells are trimmed as well
+            missing: config.missing.iter().map(|text| text.as_bytes().trim_ascii().to_vec()).collect(),
+            separator: config.separator.0,
             extra,
             skip_bad_rows: config.on_bad_row == OnBadRow::Skip,
         })
@@ -110,7 +129,7 @@ impl Layout {
 /// The columns of a file whose rows name them: those that are wanted or left out. All others are an error of their row,
 /// so that what a file's first bytes hold decides nothing.
 fn with_named(mut names: Vec<String>, config: &DataConfig, wanted: &Wanted) -> Vec<String> {
-    let fields = wanted.schema.fields.iter().map(|field| field.name.as_str());
+    let fields = wanted.schema.fields.iter().map(Field::column);
     let others = wanted.extra.iter().chain(&config.group).filter_map(|column| match column {
         ColumnRef::Name(name) => Some(name.as_str()),
         ColumnRef::Position(_) => None,
@@ -200,9 +219,12 @@ pub fn schema(
         None => peek_head(config, first).map(|head| (head.names, head.kinds, head.hidden))?,
     };
     let mut left_out: Vec<usize> = (0..hidden).collect();
-    left_out.push(label_position(format, &config.label, &names, &file)?);
+    left_out.push(label_position(format, &config.label.column, &names, &file)?);
     if let Some(group) = &config.group {
         left_out.push(position(&names, group, Some("data.group"), &file)?);
+    }
+    if let Some(weight) = &config.weight {
+        left_out.push(position(&names, weight, Some("data.weight"), &file)?);
     }
     for name in &config.drop {
         left_out.push(position(&names, &ColumnRef::Name(name.clone()), Some("data.drop"), &file)?);
@@ -210,13 +232,14 @@ pub fn schema(
     let fields = names.into_iter().enumerate().filter(|(column, _)| !left_out.contains(column));
     let field = |(column, name): (usize, String)| {
         let kind = kinds.as_ref().map_or_else(|| (format.kind)(&name), |kinds| kinds[column]);
-        Field { kind: kind_of(&name, kind), name }
+        Field { kind: kind_of(&name, kind), name, column: None }
     };
     Ok(Schema { fields: fields.map(field).collect() })
 }
 
 fn peek_head(config: &DataConfig, input: &Input) -> Result<Head, DataError> {
     let format = config.format.format();
+    let records = format.records(config);
     let mut text = Text::peek(input, config)?;
     let mut buffer = Vec::new();
     loop {
@@ -224,12 +247,12 @@ fn peek_head(config: &DataConfig, input: &Input) -> Result<Head, DataError> {
         let bytes = buffer.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&buffer);
         let wanted_bytes = format.sample.as_ref().map_or(0, |sample| sample.bytes);
         let first =
-            if bytes.len() >= wanted_bytes || read == 0 { first_record(format, bytes, read == 0) } else { None };
+            if bytes.len() >= wanted_bytes || read == 0 { first_record(records, bytes, read == 0) } else { None };
         if let Some((record, line)) = first {
             let place = Place { file: Arc::clone(&text.file), line };
-            let mut head = (format.head)(record, &place)?;
+            let mut head = (format.head)(record, &place, config)?;
             if let Some(sample) = &format.sample {
-                let end = if read == 0 { bytes.len() } else { format.records.last_end(bytes).unwrap_or(0) };
+                let end = if read == 0 { bytes.len() } else { records.last_end(bytes).unwrap_or(0) };
                 head.names.extend((sample.names)(&bytes[..end]));
             }
             return Ok(head);
@@ -241,10 +264,10 @@ fn peek_head(config: &DataConfig, input: &Input) -> Result<Head, DataError> {
 }
 
 /// The first record that isn't blank, with its line; `None` where more bytes are needed.
-pub(super) fn first_record<'a>(format: &Format, bytes: &'a [u8], at_end: bool) -> Option<(&'a [u8], u64)> {
+pub(super) fn first_record(records: Records, bytes: &[u8], at_end: bool) -> Option<(&[u8], u64)> {
     let (mut start, mut line) = (0, 1);
     while start < bytes.len() {
-        let end = match format.records.end(bytes, start).0 {
+        let end = match records.end(bytes, start).0 {
             End::At(end) => end,
             End::Unfinished | End::InQuotes if at_end => bytes.len(),
             End::Unfinished | End::InQuotes => return None,

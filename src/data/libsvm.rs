@@ -10,7 +10,7 @@
 use memchr::memchr;
 
 use super::{
-    DataError, Format, Place, RowBlock,
+    DataConfig, DataError, Format, Place, RowBlock,
     cells::number,
     error::{excerpt, shown_cell},
     layout::{FixedLabel, Head, Sample},
@@ -78,7 +78,7 @@ impl Wrong {
     }
 }
 
-fn libsvm_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
+fn libsvm_head(record: &[u8], place: &Place, _config: &DataConfig) -> Result<Head, DataError> {
     const EXPECTED: &str = "`label index:1 …`, separated by blanks";
     let (label, tokens) = label_and_tokens(record);
     if tokens.is_empty() || tokens.iter().any(|(start, end)| colons(&record[*start..*end]) != 1) {
@@ -93,7 +93,7 @@ fn libsvm_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
     })
 }
 
-fn libffm_head(record: &[u8], place: &Place) -> Result<Head, DataError> {
+fn libffm_head(record: &[u8], place: &Place, _config: &DataConfig) -> Result<Head, DataError> {
     const EXPECTED: &str = "`label field:index:1 …`, separated by blanks";
     let (label, tokens) = label_and_tokens(record);
     if tokens.iter().any(|(start, end)| colons(&record[*start..*end]) != 2) {

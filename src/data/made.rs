@@ -195,10 +195,10 @@ fn letter(kind: FieldKind) -> char {
 }
 
 /// The columns of a made text's header.
-pub(super) fn head(record: &[u8], place: &Place) -> Result<Head, DataError> {
+pub(super) fn head(record: &[u8], place: &Place, _config: &DataConfig) -> Result<Head, DataError> {
     let mut text = record.to_vec();
     let (mut names, mut kinds) = (Vec::new(), Vec::new());
-    Unquoter::new().unquote(&mut text, 0, record.len(), |text, start, end| {
+    Unquoter::new(b',').unquote(&mut text, 0, record.len(), |text, start, end| {
         let cell = String::from_utf8_lossy(&text[start..end]).into_owned();
         let (name, kind) = cell.rsplit_once('\u{1f}').filter(|_| !names.is_empty()).unwrap_or((&cell, "c"));
         let kind = KINDS.iter().find(|(letter, _)| kind.starts_with(*letter)).map(|(_, kind)| *kind);
@@ -214,7 +214,7 @@ pub(super) fn head(record: &[u8], place: &Place) -> Result<Head, DataError> {
 
 /// Splits a block of made text.
 pub(super) fn split(bytes: &mut [u8], _first_line: u64, rows: &mut RowBlock) -> Result<(), DataError> {
-    let mut unquoter = Unquoter::new();
+    let mut unquoter = Unquoter::new(b',');
     let mut start = 0;
     while start < bytes.len() {
         let (end, quoted) = RECORDS.end(bytes, start);

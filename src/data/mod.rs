@@ -10,6 +10,7 @@ mod criteo;
 mod delimited;
 mod error;
 mod input;
+mod label;
 mod layout;
 mod libsvm;
 mod made;
@@ -19,6 +20,7 @@ mod rows;
 mod stdin;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +29,10 @@ use crate::schema::FieldKind;
 pub use config::{ColumnRef, DataConfig, OnBadRow, SplitBy, Validation};
 pub use error::{DataError, Place};
 pub use input::{Input, resolve};
+pub use label::LabelConfig;
 pub use layout::{Wanted, schema};
 pub use reader::{RawBlock, Reader};
+pub use records::Separator;
 pub use rows::{RowBlock, split};
 pub use stdin::spool_stdin;
 
@@ -86,7 +90,7 @@ struct Format {
     /// The columns' names where no file has to be read for them, with the label at [`Format::label`].
     fixed_names: Option<fn() -> Vec<String>>,
     /// The columns that a file's first record tells of.
-    head: fn(record: &[u8], place: &Place) -> Result<Head, DataError>,
+    head: fn(record: &[u8], place: &Place, config: &DataConfig) -> Result<Head, DataError>,
     /// Where the columns beside those of the first record's head are named, if not there.
     sample: Option<Sample>,
     /// The label's column where `data.label` has no say.
@@ -95,4 +99,14 @@ struct Format {
     kind: fn(name: &str) -> FieldKind,
     /// Adds the rows of a block's bytes; may rewrite them in place (quotes).
     split: fn(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(), DataError>,
+}
+
+impl Format {
+    /// Where records end; the separator of CSV is the config's.
+    fn records(&self, config: &DataConfig) -> Records {
+        match self.records {
+            Records::Quoted { .. } if self.open.is_none() => Records::Quoted { separator: config.separator.0 },
+            records => records,
+        }
+    }
 }

@@ -13,6 +13,7 @@ use memchr::memchr_iter;
 use super::{
     DataConfig, DataError, Input, Place, Wanted,
     input::Text,
+    label::Labels,
     layout::{BYTE_ORDER_MARK, Layout, first_record},
     records::{End, Records},
 };
@@ -39,10 +40,12 @@ pub struct Reader {
     block_bytes: usize,
     bytes_total: Option<u64>,
     bytes_read: Arc<AtomicU64>,
+    labels: Arc<Labels>,
 }
 
 struct Current {
     text: Text,
+    labels: Arc<Labels>,
     layout: Option<Arc<Layout>>,
     /// Bytes behind the last whole record.
     rest: Vec<u8>,
@@ -75,6 +78,7 @@ impl Reader {
             current: None,
             block_bytes,
             bytes_read: Arc::default(),
+            labels: Arc::new(Labels::new(config)),
         })
     }
 
@@ -100,7 +104,9 @@ impl Reader {
                     return Ok(None);
                 };
                 let text = Text::open(&input, &self.config, &self.bytes_read)?;
-                self.current = Some(Current { text, layout: None, rest: Vec::new(), line: 1, rows_seen: false });
+                let labels = Arc::clone(&self.labels);
+                self.current =
+                    Some(Current { text, labels, layout: None, rest: Vec::new(), line: 1, rows_seen: false });
                 continue;
             };
             if let Some(block) = current.next_block(&self.config, &self.wanted, self.block_bytes)? {
@@ -128,7 +134,7 @@ impl Current {
                 continue;
             }
             let layout = self.layout.as_ref().expect("the head was read just before");
-            let records = layout.format.records;
+            let records = layout.format.records(config);
             let end = if at_end { bytes.len() } else { records.last_end(&bytes).unwrap_or(0) };
             if end == 0 && !at_end {
                 self.check_length(bytes.len())?;
@@ -166,19 +172,19 @@ impl Current {
         let file = &self.text.file;
         let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let format = config.format.format();
-        let Some((record, line)) = first_record(format, &bytes[mark..], at_end) else {
+        let Some((record, line)) = first_record(format.records(config), &bytes[mark..], at_end) else {
             if at_end {
                 return Err(DataError::Empty { file: Arc::clone(file) });
             }
             self.check_length(bytes.len())?;
             return Ok(false);
         };
-        let head = (format.head)(record, &Place { file: Arc::clone(file), line })?;
-        self.layout = Some(Arc::new(Layout::new(config, wanted, &head, file)?));
+        let head = (format.head)(record, &Place { file: Arc::clone(file), line }, config)?;
+        self.layout = Some(Arc::new(Layout::new(config, wanted, &head, file, &self.labels)?));
         let mut start = mark;
         if head.is_header {
             let begin = mark + (record.as_ptr() as usize - bytes[mark..].as_ptr() as usize);
-            start = match format.records.end(bytes, begin).0 {
+            start = match format.records(config).end(bytes, begin).0 {
                 End::At(end) => end,
                 End::Unfinished | End::InQuotes => bytes.len(),
             };

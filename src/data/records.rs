@@ -1,6 +1,44 @@
 //! Where a record ends: at a line's end, or, in CSV, at a line's end outside of quotes (RFC 4180).
 
 use memchr::{memchr, memchr2, memrchr};
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// What separates the cells of CSV: one ASCII character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Separator(pub(super) u8);
+
+impl Separator {
+    /// The character.
+    pub const fn byte(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Separator {
+    fn default() -> Self {
+        Self(b',')
+    }
+}
+
+impl Serialize for Separator {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_char(char::from(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Separator {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_bytes() {
+            [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(Self(*byte)),
+            _ => Err(de::Error::custom(format!(
+                "expected one ASCII character that is no quote and no line end, found `{}`",
+                text.escape_debug()
+            ))),
+        }
+    }
+}
 
 /// How a format's records end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use super::{
     DataError, Place, RawBlock,
-    cells::{label, number},
+    cells::{category, number, weight},
     error::shown_cell,
     layout::Layout,
+    made::UNIT_SEPARATOR,
+    time::seconds,
 };
+use crate::schema::FieldKind;
 
 /// Rows that were split; its buffers are used again by the next [`split`].
 #[derive(Debug, Default)]
@@ -19,6 +22,8 @@ pub struct RowBlock {
     /// The line of each row.
     lines: Vec<u64>,
     labels: Vec<u8>,
+    /// The rows' weights; empty without the column.
+    weights: Vec<f32>,
     /// The numbers of each row's numeric fields; NaN is missing.
     numbers: Vec<f64>,
     /// For each field its position among the numeric ones.
@@ -55,14 +60,29 @@ impl RowBlock {
         self.labels[row]
     }
 
-    /// The text of a field; empty is missing.
+    /// The rows' weights in the training loss; empty where there are none.
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    /// The text of a field, without blanks around it; empty is missing. A decimal number has no needless zeros.
     #[inline]
     pub fn cell(&self, row: usize, field: usize) -> &[u8] {
         let layout = self.layout();
-        self.column(row, layout.fields[field], layout.names.len())
+        category(self.column(row, layout.fields[field], layout.names.len()), &layout.missing)
     }
 
-    /// The number of a numeric field; NaN is missing.
+    /// The texts of a field of several values, each as [`Self::cell`] gives one. Where a reader knows the single values, they
+    /// are as it knows them; otherwise `separator` parts them.
+    #[inline]
+    pub fn values(&self, row: usize, field: usize, separator: u8) -> impl Iterator<Item = &[u8]> {
+        let layout = self.layout();
+        let cell = self.column(row, layout.fields[field], layout.names.len());
+        let values = cell.split(move |byte| *byte == separator || *byte == UNIT_SEPARATOR);
+        values.map(|value| category(value, &layout.missing)).filter(|value| !value.is_empty())
+    }
+
+    /// The number of a numeric field, or the seconds since 1970 of a time; NaN is missing.
     #[inline]
     pub fn number(&self, row: usize, field: usize) -> f64 {
         self.numbers[row * self.layout().numbers.len() + self.number_positions[field]]
@@ -83,6 +103,11 @@ impl RowBlock {
     /// A line of the block's file.
     pub(super) fn place_of(&self, line: u64) -> Place {
         Place { file: Arc::clone(&self.layout().file), line }
+    }
+
+    /// What separates the cells of CSV.
+    pub(super) fn separator(&self) -> u8 {
+        self.layout().separator
     }
 
     /// The columns' names, in the order in which a row's cells are added.
@@ -108,13 +133,14 @@ impl RowBlock {
     fn clear(&mut self, layout: &Arc<Layout>) {
         self.number_positions.clear();
         self.number_positions.resize(layout.fields.len(), usize::MAX);
-        for (position, (field, _)) in layout.numbers.iter().enumerate() {
+        for (position, (field, ..)) in layout.numbers.iter().enumerate() {
             self.number_positions[*field] = position;
         }
         self.layout = Some(Arc::clone(layout));
         self.cells.clear();
         self.lines.clear();
         self.labels.clear();
+        self.weights.clear();
         self.numbers.clear();
         self.skipped = 0;
     }
@@ -167,6 +193,7 @@ impl RowBlock {
         self.cells.truncate(self.lines.len() * layout.names.len());
         self.numbers.truncate(self.lines.len() * layout.numbers.len());
         self.labels.truncate(self.lines.len());
+        self.weights.truncate(self.lines.len());
         Ok(())
     }
 
@@ -180,7 +207,7 @@ impl RowBlock {
         }
         let cell = |column: usize| &bytes[cells[column].0 as usize..cells[column].1 as usize];
         if let Some(column) = layout.label {
-            match label(cell(column), layout.positive.as_deref()) {
+            match layout.labels.read(cell(column)) {
                 Ok(label) => self.labels.push(label),
                 Err(expected) => {
                     let (field, found) = (layout.label_name.clone(), shown_cell(cell(column)));
@@ -188,8 +215,19 @@ impl RowBlock {
                 }
             }
         }
-        for &(field, column) in &layout.numbers {
-            match number(cell(column)) {
+        if let Some(column) = layout.weight {
+            match weight(cell(column)) {
+                Ok(weight) => self.weights.push(weight),
+                Err(expected) => {
+                    let (column, found) = (layout.names[column].clone(), shown_cell(cell(column)));
+                    return Err(DataError::Weight { place: place(), column, expected, found });
+                }
+            }
+        }
+        for &(field, column, kind) in &layout.numbers {
+            let text = if layout.missing.is_empty() { cell(column) } else { category(cell(column), &layout.missing) };
+            let read = if let FieldKind::Time(format) = kind { seconds(text, format) } else { number(text) };
+            match read {
                 Ok(number) => self.numbers.push(number),
                 Err(expected) => {
                     let (field, found) = (layout.field_names[field].clone(), shown_cell(cell(column)));

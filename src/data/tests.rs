@@ -30,8 +30,8 @@ fn read(config: &DataConfig, bytes: &[u8], block_bytes: usize, label_required: b
     let inputs = vec![Input::File(written.path.clone())];
     let schema = schema(config, &inputs, &|_, kind| kind)?;
     let fields = schema.len();
-    let label = Some(config.label.clone());
-    let wanted = Wanted { schema, label, label_required, extra: Vec::new() };
+    let label = Some(config.label.column.clone());
+    let wanted = Wanted { schema, label, label_required, ..Wanted::default() };
     let mut reader = Reader::with_block_bytes(config, inputs, wanted, block_bytes)?;
     let (mut block, mut rows) = (RowBlock::default(), Rows::new());
     while let Some(raw) = reader.next()? {
@@ -161,13 +161,13 @@ fn bad_rows_are_left_out_and_counted_on_request() {
 fn numbers_and_columns_by_position_are_read() {
     let written = write(b"x,y,clicked\n1.5,a,yes\n,b,no\n");
     let mut config = config(FormatName::Csv);
-    config.label = ColumnRef::Position(2);
+    config.label.column = ColumnRef::Position(2);
     config.positive = Some("yes".into());
     let inputs = vec![Input::File(written.path.clone())];
     let kind = |name: &str, kind| if name == "x" { FieldKind::Numeric } else { kind };
     let schema = schema(&config, &inputs, &kind).unwrap();
     let extra = vec![ColumnRef::Name("y".into())];
-    let wanted = Wanted { schema, label: Some(config.label.clone()), label_required: true, extra };
+    let wanted = Wanted { schema, label: Some(config.label.column.clone()), label_required: true, extra, weight: None };
     let mut reader = Reader::open(&config, inputs, wanted).unwrap();
     let mut block = RowBlock::default();
     split(reader.next().unwrap().unwrap(), &mut block).unwrap();
@@ -207,6 +207,54 @@ fn spaces_around_the_positive_label_do_not_matter() {
     config.positive = Some(" >50K".into());
     let rows = read(&config, b"label,x\n >50K,a\n<=50K,b\n", 64, true).unwrap();
     assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), [Some(1), Some(0)]);
+}
+
+#[test]
+fn columns_without_a_header_are_named_by_the_config() {
+    let mut named = config(FormatName::Csv);
+    named.columns = ["label", "x", "y"].map(String::from).to_vec();
+    let rows = read(&named, b"1, a,b\n0,c,d\n", 4, true).unwrap();
+    assert_eq!(
+        rows,
+        [(Some(1), vec![b"a".to_vec(), b"b".to_vec()], 1), (Some(0), vec![b"c".to_vec(), b"d".to_vec()], 2)]
+    );
+    let without_label = read(&named, b"a,b\n", 4, false).unwrap();
+    assert_eq!(without_label, [(None, vec![b"a".to_vec(), b"b".to_vec()], 1)]);
+    let error = |bytes: &[u8]| read(&named, bytes, 64, true).unwrap_err();
+    assert!(matches!(error(b"label,x,y\n1,a,b\n"), DataError::Header { .. }));
+    assert!(matches!(error(b"1,a,b,c\n"), DataError::Columns { expected: 3, found: 4, .. }));
+}
+
+#[test]
+fn a_separator_missing_texts_and_weights_are_the_configs() {
+    let mut config = config(FormatName::Csv);
+    config.separator = toml::Value::String(";".into()).try_into().unwrap();
+    config.missing = vec!["NA".into()];
+    let rows = read(&config, b"label;x;y\nyes;\"a;b\"; NA\nno;c,d;1.0\n", 4, true).unwrap();
+    let cells = |x: &[u8], y: &[u8]| vec![x.to_vec(), y.to_vec()];
+    assert_eq!(rows, [(Some(1), cells(b"a;b", b""), 2), (Some(0), cells(b"c,d", b"1"), 3)]);
+    config.weight = Some(ColumnRef::Name("y".into()));
+    let written = write(b"label;x;y\n1;a;0.5\n1;a;-1\n");
+    let inputs = vec![Input::File(written.path.clone())];
+    let schema = schema(&config, &inputs, &|_, kind| kind).unwrap();
+    assert_eq!(schema.len(), 1);
+    let wanted = Wanted { schema, weight: config.weight.clone(), ..Wanted::default() };
+    let mut reader = Reader::open(&config, inputs, wanted).unwrap();
+    let error = split(reader.next().unwrap().unwrap(), &mut RowBlock::default()).unwrap_err().to_string();
+    assert!(error.ends_with(":3, column `y` (`data.weight`): expected a weight from 0 on, found `-1`"), "{error}");
+}
+
+#[test]
+fn values_are_parted_where_a_field_has_several() {
+    let written = write(b"label,x\n1,a| b||c\n0,\n");
+    let config = config(FormatName::Csv);
+    let inputs = vec![Input::File(written.path.clone())];
+    let schema = schema(&config, &inputs, &|_, _| FieldKind::MultiValue).unwrap();
+    let mut reader = Reader::open(&config, inputs, Wanted { schema, ..Wanted::default() }).unwrap();
+    let mut block = RowBlock::default();
+    split(reader.next().unwrap().unwrap(), &mut block).unwrap();
+    assert_eq!(block.values(0, 0, b'|').collect::<Vec<_>>(), [&b"a"[..], b"b", b"c"]);
+    assert_eq!(block.values(1, 0, b'|').count(), 0);
 }
 
 /// Rows with both line ends, blanks at line ends, a blank line and none at the end.
@@ -312,7 +360,7 @@ fn tokens_without_a_label_are_fine_where_none_is_required() {
         let mut config = config(format);
         config.on_bad_row = super::OnBadRow::Skip;
         let names = if format == FormatName::Libsvm { ["1", "2"] } else { ["0", "3"] };
-        let field = |name: &str| crate::schema::Field { name: name.into(), kind: FieldKind::Categorical };
+        let field = |name: &str| crate::schema::Field { name: name.into(), kind: FieldKind::Categorical, column: None };
         let wanted =
             Wanted { schema: crate::schema::Schema { fields: names.map(field).to_vec() }, ..Wanted::default() };
         let written = write(text.as_bytes());
@@ -329,7 +377,7 @@ fn a_field_that_the_training_rows_lack_is_a_bad_token() {
     let mut config = config(FormatName::Libffm);
     config.drop = vec!["3".into()];
     let written = write(b"1 0:5:1 3:6:1\n0 0:5:1 4:1:1\n");
-    let field = crate::schema::Field { name: "0".into(), kind: FieldKind::Categorical };
+    let field = crate::schema::Field { name: "0".into(), kind: FieldKind::Categorical, column: None };
     let wanted = Wanted { schema: crate::schema::Schema { fields: vec![field] }, ..Wanted::default() };
     let mut reader = Reader::open(&config, vec![Input::File(written.path.clone())], wanted).unwrap();
     let error = split(reader.next().unwrap().unwrap(), &mut RowBlock::default()).unwrap_err().to_string();

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rayon::prelude::*;
+use std::{ops::Range, sync::Arc};
 
 use super::Table;
 use crate::features::Batch;
@@ -62,6 +63,7 @@ pub struct Leaves {
     vectors: Option<Tensor<3>>,
     linear: Option<Tensor<2>>,
     values: Option<Tensor<2>>,
+    extra: Arc<[u32]>,
 }
 
 /// Gradients of a batch's distinct rows, summed over equal ids: `[unique, width]` and `[unique]`.
@@ -72,10 +74,10 @@ pub struct TableGradients {
 }
 
 pub(super) fn gather(vectors: Option<&Table>, linear: Option<&Table>, batch: &Batch, device: &Device) -> Leaves {
-    let Batch { rows, fields, ref ids, ref values, .. } = *batch;
-    let leaf = |table: &Table| TensorData::new(table.gather(ids), [rows, fields, table.dim()]);
+    let Batch { rows, columns, ref ids, ref values, .. } = *batch;
+    let leaf = |table: &Table| TensorData::new(table.gather(ids), [rows, columns, table.dim()]);
     let values =
-        values.as_ref().map(|values| Tensor::from_data(TensorData::new(values.clone(), [rows, fields]), device));
+        values.as_ref().map(|values| Tensor::from_data(TensorData::new(values.clone(), [rows, columns]), device));
     let tracked = device.is_autodiff();
     Leaves {
         vectors: vectors.map(|table| {
@@ -83,10 +85,11 @@ pub(super) fn gather(vectors: Option<&Table>, linear: Option<&Table>, batch: &Ba
             if tracked { tensor.require_grad() } else { tensor }
         }),
         linear: linear.map(|table| {
-            let tensor = Tensor::from_data(TensorData::new(table.gather(ids), [rows, fields]), device);
+            let tensor = Tensor::from_data(TensorData::new(table.gather(ids), [rows, columns]), device);
             if tracked { tensor.require_grad() } else { tensor }
         }),
         values,
+        extra: Arc::clone(&batch.extra),
     }
 }
 
@@ -96,10 +99,12 @@ impl Leaves {
         let Some(values) = &self.values else {
             return Embedded { vectors: self.vectors.clone(), linear: self.linear.clone() };
         };
-        let [batch, fields] = values.dims();
+        let [batch, columns] = values.dims();
+        let vectors = self.vectors.clone().map(|vectors| vectors * values.clone().reshape([batch, columns, 1]));
+        let linear = self.linear.clone().map(|linear| linear * values.clone());
         Embedded {
-            vectors: self.vectors.clone().map(|vectors| vectors * values.clone().reshape([batch, fields, 1])),
-            linear: self.linear.clone().map(|linear| linear * values.clone()),
+            vectors: vectors.map(|vectors| pooled(vectors, &self.extra)),
+            linear: linear.map(|linear| pooled(linear, &self.extra)),
         }
     }
 
@@ -113,6 +118,30 @@ impl Leaves {
         };
         TableGradients { vectors: vectors.map(sum), linear: linear.map(sum) }
     }
+}
+
+/// Adds what the columns behind those of the fields hold to their fields: `[batch, columns, …]` → `[batch, fields, …]`.
+fn pooled<const D: usize>(columns: Tensor<D>, extra: &[u32]) -> Tensor<D> {
+    const COLUMNS: usize = 1;
+    if extra.is_empty() {
+        return columns;
+    }
+    let fields = columns.dims()[COLUMNS] - extra.len();
+    let part = |range: Range<usize>| columns.clone().narrow(COLUMNS, range.start, range.len());
+    let (mut parts, mut plain, mut further) = (Vec::new(), 0, fields);
+    for same in extra.chunk_by(|left, right| left == right) {
+        let field = same[0] as usize;
+        if plain < field {
+            parts.push(part(plain..field));
+        }
+        let others = part(further..further + same.len()).sum_dim(COLUMNS);
+        parts.push(part(field..field + 1) + others);
+        (plain, further) = (field + 1, further + same.len());
+    }
+    if plain < fields {
+        parts.push(part(plain..fields));
+    }
+    Tensor::cat(parts, COLUMNS)
 }
 
 impl TableGradients {
@@ -137,10 +166,11 @@ fn squared_norm(values: &[f32]) -> f64 {
     partials.iter().sum()
 }
 
-/// `[rows, fields, dim]` → `[unique, dim]`. Each sum runs in the order of the rows; threads share out the fields.
+/// `[rows, columns, dim]` → `[unique, dim]`. Each sum runs in the order of the rows; threads share out the fields.
 fn sum_over_equal_ids(gradient: &[f32], batch: &Batch) -> Vec<f32> {
-    let Batch { rows, fields, ref unique_starts, ref inverse, .. } = *batch;
-    let dim = gradient.len() / (rows * fields).max(1);
+    let Batch { rows, columns, ref unique_starts, ref inverse, .. } = *batch;
+    let fields = batch.fields();
+    let dim = gradient.len() / (rows * columns).max(1);
     let mut sums = vec![0.0; batch.unique.len() * dim];
     let group = fields.div_ceil(rayon::current_num_threads()).max(1);
     let mut groups = Vec::with_capacity(fields / group + 1);
@@ -152,9 +182,11 @@ fn sum_over_equal_ids(gradient: &[f32], batch: &Batch) -> Vec<f32> {
         groups.push((first..last, unique_starts[first], part));
     }
     groups.into_par_iter().for_each(|(group, offset, sums)| {
-        for (gradients, positions) in gradient.chunks_exact(fields * dim).zip(inverse.chunks_exact(fields)) {
-            let gradients = gradients[group.start * dim..group.end * dim].chunks_exact(dim);
-            for (gradient, &position) in gradients.zip(&positions[group.clone()]) {
+        let further = (fields..columns).filter(|column| group.contains(&(batch.extra[column - fields] as usize)));
+        let further: Vec<usize> = further.collect();
+        for (gradients, positions) in gradient.chunks_exact(columns * dim).zip(inverse.chunks_exact(columns)) {
+            for column in group.clone().chain(further.iter().copied()) {
+                let (gradient, position) = (&gradients[column * dim..(column + 1) * dim], positions[column]);
                 let start = (position as usize - offset) * dim;
                 for (sum, gradient) in sums[start..start + dim].iter_mut().zip(gradient) {
                     *sum += gradient;

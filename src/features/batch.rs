@@ -1,26 +1,40 @@
 //! One batch: the ids of its rows, and which of them are equal.
 
+use std::sync::Arc;
+
 use super::encode::Encoded;
 
 /// One batch, ready for the table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     pub rows: usize,
-    pub fields: usize,
-    /// `[rows, fields]`
+    /// One a field, and behind them those of [`Self::extra`].
+    pub columns: usize,
+    /// The field of each further column: the second and later values of fields that have several.
+    pub extra: Arc<[u32]>,
+    /// `[rows, columns]`
     pub ids: Vec<u32>,
-    /// `[rows, fields]`, what each feature's vector is multiplied by; none where that is 1 everywhere.
+    /// `[rows, columns]`, what each feature's vector is multiplied by; none where that is 1 everywhere.
     pub values: Option<Vec<f32>>,
     /// `[rows]`; empty where there are none.
     pub labels: Vec<f32>,
+    /// `[rows]`, what each row's loss is multiplied by; empty where there are none.
+    pub weights: Vec<f32>,
     /// `[rows]`, a hash of the group; empty where there are none.
     pub groups: Vec<u64>,
     /// The distinct ids, field after field, in each field in the order of their first rows; empty unless for training.
     pub unique: Vec<u32>,
     /// `[fields + 1]`, where each field's part of `unique` starts; empty unless for training.
     pub unique_starts: Vec<usize>,
-    /// `[rows, fields]`, the position of each of `ids` in `unique`; empty unless for training.
+    /// `[rows, columns]`, the position of each of `ids` in `unique`; empty unless for training.
     pub inverse: Vec<u32>,
+}
+
+impl Batch {
+    /// The number of fields.
+    pub fn fields(&self) -> usize {
+        self.columns - self.extra.len()
+    }
 }
 
 impl Encoded {
@@ -29,13 +43,15 @@ impl Encoded {
         let rows = self.rows();
         (0..rows).step_by(batch_size.max(1)).map(move |first| {
             let last = (first + batch_size.max(1)).min(rows);
-            let cells = first * self.fields..last * self.fields;
+            let cells = first * self.columns..last * self.columns;
             Batch {
                 rows: last - first,
-                fields: self.fields,
+                columns: self.columns,
+                extra: Arc::clone(&self.extra),
                 ids: self.ids[cells.clone()].to_vec(),
                 values: (!self.values.is_empty()).then(|| self.values[cells].to_vec()),
                 labels: self.labels.get(first..last).unwrap_or_default().iter().copied().map(f32::from).collect(),
+                weights: self.weights.get(first..last).unwrap_or_default().to_vec(),
                 groups: self.groups.get(first..last).unwrap_or_default().to_vec(),
                 ..Batch::default()
             }
@@ -61,16 +77,20 @@ impl Dedup {
     /// # Panics
     /// For an id that isn't below the number of table rows.
     pub(super) fn run(&mut self, batch: &mut Batch) {
-        let Batch { rows, fields, ids, unique, unique_starts, inverse, .. } = batch;
+        let Batch { rows, columns, extra, ids, unique, unique_starts, inverse, .. } = batch;
         unique.clear();
         unique_starts.clear();
         inverse.clear();
-        inverse.resize(*rows * *fields, 0);
-        for field in 0..*fields {
+        inverse.resize(*rows * *columns, 0);
+        let fields = *columns - extra.len();
+        for field in 0..fields {
             unique_starts.push(unique.len());
-            let cells = ids.iter().skip(field).step_by(*fields);
-            for (id, position) in cells.zip(inverse.iter_mut().skip(field).step_by(*fields)) {
-                *position = self.position(*id, unique);
+            let further = extra.iter().zip(fields..).filter(|(of, _)| **of as usize == field);
+            for column in std::iter::once(field).chain(further.map(|(_, column)| column)) {
+                let cells = ids.iter().skip(column).step_by(*columns);
+                for (id, position) in cells.zip(inverse.iter_mut().skip(column).step_by(*columns)) {
+                    *position = self.position(*id, unique);
+                }
             }
         }
         unique_starts.push(unique.len());
@@ -97,7 +117,7 @@ mod tests {
 
     #[test]
     fn distinct_ids_stand_field_by_field_in_the_order_of_their_rows() {
-        let mut batch = Batch { rows: 3, fields: 2, ids: vec![2, 5, 1, 4, 2, 5], ..Batch::default() };
+        let mut batch = Batch { rows: 3, columns: 2, ids: vec![2, 5, 1, 4, 2, 5], ..Batch::default() };
         let mut dedup = Dedup::new(6);
         for _ in 0..2 {
             dedup.run(&mut batch);
@@ -109,7 +129,7 @@ mod tests {
 
     #[test]
     fn encoded_rows_are_cut_in_order() {
-        let encoded = Encoded { fields: 2, ids: (0..10).collect(), labels: vec![0, 1, 0, 1, 1], ..Encoded::default() };
+        let encoded = Encoded { columns: 2, ids: (0..10).collect(), labels: vec![0, 1, 0, 1, 1], ..Encoded::default() };
         let batches: Vec<Batch> = encoded.batches(2).collect();
         assert_eq!(batches.iter().map(|batch| batch.rows).collect::<Vec<_>>(), [2, 2, 1]);
         assert_eq!(batches[2].ids, [8, 9]);
@@ -121,7 +141,7 @@ mod tests {
         #[test]
         fn the_inverse_leads_back_to_the_ids(rows in prop::collection::vec((0_u32..7, 7_u32..50), 0..60)) {
             let ids: Vec<u32> = rows.iter().flat_map(|(first, second)| [*first, *second]).collect();
-            let mut batch = Batch { rows: rows.len(), fields: 2, ids: ids.clone(), ..Batch::default() };
+            let mut batch = Batch { rows: rows.len(), columns: 2, ids: ids.clone(), ..Batch::default() };
             Dedup::new(50).run(&mut batch);
             let back: Vec<u32> = batch.inverse.iter().map(|position| batch.unique[*position as usize]).collect();
             prop_assert_eq!(back, ids);

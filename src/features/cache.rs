@@ -27,23 +27,33 @@ const BATCH_ROWS: usize = 1 << 16;
 pub struct CacheLayout {
     /// The fields' names, in order.
     pub fields: Vec<String>,
+    /// The field of each column behind those of the fields, see [`Encoded::extra`].
+    pub extra: Vec<u32>,
     /// All ids are below it.
     pub table_rows: usize,
     /// Whether features have values.
     pub has_values: bool,
+    /// Whether rows have weights.
+    pub has_weights: bool,
     /// Whether rows belong to groups.
     pub has_groups: bool,
 }
 
 impl CacheLayout {
     /// The rows that `vocabulary` encodes.
-    pub(super) fn of(vocabulary: &Vocabulary, has_groups: bool) -> Self {
+    pub(super) fn of(vocabulary: &Vocabulary, has_weights: bool, has_groups: bool) -> Self {
         Self {
             fields: (0..vocabulary.fields()).map(|field| vocabulary.field_name(field).to_owned()).collect(),
+            extra: vocabulary.extra_columns(),
             table_rows: vocabulary.table_rows(),
             has_values: vocabulary.has_values(),
+            has_weights,
             has_groups,
         }
+    }
+
+    fn columns(&self) -> usize {
+        self.fields.len() + self.extra.len()
     }
 
     fn schema(&self) -> SchemaRef {
@@ -52,17 +62,22 @@ impl CacheLayout {
             columns.push(Field::new("values", self.list(DataType::Float32), false));
         }
         columns.push(Field::new("label", DataType::UInt8, false));
+        if self.has_weights {
+            columns.push(Field::new("weight", DataType::Float32, false));
+        }
         if self.has_groups {
             columns.push(Field::new("group", DataType::UInt64, false));
         }
         let names = serde_json::to_string(&self.fields).expect("names are text");
-        let metadata = [("fields".to_owned(), names), ("table_rows".to_owned(), self.table_rows.to_string())];
+        let extra = serde_json::to_string(&self.extra).expect("numbers are JSON");
+        let rows = self.table_rows.to_string();
+        let metadata = [("fields".to_owned(), names), ("extra".to_owned(), extra), ("table_rows".to_owned(), rows)];
         Arc::new(Schema::new(columns).with_metadata(std::collections::HashMap::from(metadata)))
     }
 
     fn list(&self, item: DataType) -> DataType {
-        let fields = i32::try_from(self.fields.len()).expect("there are fewer than 2^31 fields");
-        DataType::FixedSizeList(list_item(item), fields)
+        let columns = i32::try_from(self.columns()).expect("there are fewer than 2^31 columns");
+        DataType::FixedSizeList(list_item(item), columns)
     }
 }
 
@@ -87,7 +102,7 @@ impl CacheWriter {
         let schema = layout.schema();
         let file = File::create(path).map_err(io_error(path))?;
         let writer = FileWriter::try_new(BufWriter::new(file), &schema).map_err(arrow_error(path))?;
-        let pending = Encoded { fields: layout.fields.len(), ..Encoded::default() };
+        let pending = Encoded { columns: layout.columns(), ..Encoded::default() };
         Ok(Self { path: path.into(), layout, schema, writer, pending, rows: 0 })
     }
 
@@ -99,14 +114,17 @@ impl CacheWriter {
     /// # Panics
     /// For rows that aren't as the layout says.
     pub fn push(&mut self, encoded: &Encoded, keep: impl Iterator<Item = usize>) -> Result<(), FeaturesError> {
-        let fields = encoded.fields;
+        let columns = encoded.columns;
         for row in keep {
-            let cells = row * fields..(row + 1) * fields;
+            let cells = row * columns..(row + 1) * columns;
             self.pending.ids.extend_from_slice(&encoded.ids[cells.clone()]);
             if self.layout.has_values {
                 self.pending.values.extend_from_slice(&encoded.values[cells]);
             }
             self.pending.labels.push(encoded.labels[row]);
+            if self.layout.has_weights {
+                self.pending.weights.push(encoded.weights[row]);
+            }
             if self.layout.has_groups {
                 self.pending.groups.push(encoded.groups[row]);
             }
@@ -118,8 +136,8 @@ impl CacheWriter {
     }
 
     fn flush(&mut self) -> Result<(), FeaturesError> {
-        let fields = self.pending.fields;
-        let next = Encoded { fields, ids: Vec::with_capacity(BATCH_ROWS * fields), ..Encoded::default() };
+        let columns = self.pending.columns;
+        let next = Encoded { columns, ids: Vec::with_capacity(BATCH_ROWS * columns), ..Encoded::default() };
         let full = std::mem::replace(&mut self.pending, next);
         self.rows += full.labels.len() as u64;
         let error = arrow_error(&self.path);
@@ -143,15 +161,18 @@ impl CacheWriter {
 }
 
 fn record_batch(rows: Encoded, layout: &CacheLayout, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let fields = i32::try_from(rows.fields).expect("there are fewer than 2^31 fields");
+    let width = i32::try_from(rows.columns).expect("there are fewer than 2^31 columns");
     let list = |item: DataType, values: ArrayRef| {
-        FixedSizeListArray::try_new(list_item(item), fields, values, None).map(|list| Arc::new(list) as ArrayRef)
+        FixedSizeListArray::try_new(list_item(item), width, values, None).map(|list| Arc::new(list) as ArrayRef)
     };
     let mut columns = vec![list(DataType::UInt32, Arc::new(UInt32Array::from(rows.ids)))?];
     if layout.has_values {
         columns.push(list(DataType::Float32, Arc::new(Float32Array::from(rows.values)))?);
     }
     columns.push(Arc::new(UInt8Array::from(rows.labels)));
+    if layout.has_weights {
+        columns.push(Arc::new(Float32Array::from(rows.weights)));
+    }
     if layout.has_groups {
         columns.push(Arc::new(UInt64Array::from(rows.groups)));
     }
@@ -166,7 +187,8 @@ pub struct Cache(Arc<Mapped>);
 struct Mapped {
     bytes: u64,
     rows: usize,
-    fields: usize,
+    columns: usize,
+    extra: Arc<[u32]>,
     table_rows: usize,
     chunks: Vec<Chunk>,
 }
@@ -177,6 +199,7 @@ struct Chunk {
     ids: ScalarBuffer<u32>,
     values: Option<ScalarBuffer<f32>>,
     labels: ScalarBuffer<u8>,
+    weights: Option<ScalarBuffer<f32>>,
     groups: Option<ScalarBuffer<u64>>,
 }
 
@@ -187,13 +210,16 @@ impl Cache {
     /// When the file can't be read or isn't as [`CacheWriter`] leaves it.
     pub fn open(path: &Path) -> Result<Self, FeaturesError> {
         let (schema, batches, bytes) = read_mapped(path)?;
-        let fields = match schema.field_with_name("ids").map(Field::data_type) {
-            Ok(DataType::FixedSizeList(_, fields)) => usize::try_from(*fields).unwrap_or(0),
+        let columns = match schema.field_with_name("ids").map(Field::data_type) {
+            Ok(DataType::FixedSizeList(_, columns)) => usize::try_from(*columns).unwrap_or(0),
             _ => return Err(damaged(path, "expected a column `ids` of lists, found none")),
         };
         let table_rows = schema.metadata().get("table_rows").and_then(|rows| rows.parse().ok());
         let table_rows =
             table_rows.ok_or_else(|| damaged(path, "expected `table_rows` in the metadata, found none"))?;
+        let extra = schema.metadata().get("extra").and_then(|extra| serde_json::from_str::<Vec<u32>>(extra).ok());
+        let extra = extra.filter(|extra| extra.len() < columns);
+        let extra = extra.ok_or_else(|| damaged(path, "expected `extra` in the metadata, found none"))?;
         let mut rows = 0;
         let mut chunks = Vec::with_capacity(batches.len());
         for (number, batch) in batches.iter().enumerate() {
@@ -203,15 +229,26 @@ impl Cache {
             }
             chunks.push(chunk(batch).ok_or_else(|| damaged(path, "expected the columns of a cache, found others"))?);
         }
-        Ok(Self(Arc::new(Mapped { bytes, rows, fields, table_rows, chunks })))
+        Ok(Self(Arc::new(Mapped { bytes, rows, columns, extra: extra.into(), table_rows, chunks })))
     }
 
     pub fn rows(&self) -> usize {
         self.0.rows
     }
 
+    /// Ids a row.
+    pub fn columns(&self) -> usize {
+        self.0.columns
+    }
+
+    /// The number of fields.
     pub fn fields(&self) -> usize {
-        self.0.fields
+        self.0.columns - self.0.extra.len()
+    }
+
+    /// The field of each column behind those of the fields, see [`Encoded::extra`].
+    pub(super) fn extra(&self) -> &Arc<[u32]> {
+        &self.0.extra
     }
 
     /// All ids are below it.
@@ -224,7 +261,7 @@ impl Cache {
         self.0.bytes
     }
 
-    /// The ids of a row, one a field.
+    /// The ids of a row, one a column.
     ///
     /// # Panics
     /// For a row beyond the last, as all that take a row do.
@@ -247,6 +284,12 @@ impl Cache {
         self.0.chunks[row / BATCH_ROWS].labels[row % BATCH_ROWS]
     }
 
+    /// What the row's loss is multiplied by, where rows have weights.
+    #[inline]
+    pub fn weight(&self, row: usize) -> Option<f32> {
+        self.0.chunks[row / BATCH_ROWS].weights.as_ref().map(|weights| weights[row % BATCH_ROWS])
+    }
+
     /// A hash of the group, where there are groups.
     #[inline]
     pub fn group(&self, row: usize) -> Option<u64> {
@@ -255,22 +298,24 @@ impl Cache {
 
     #[inline]
     fn cells(&self, row: usize) -> (&Chunk, Range<usize>) {
-        let first = row % BATCH_ROWS * self.0.fields;
-        (&self.0.chunks[row / BATCH_ROWS], first..first + self.0.fields)
+        let first = row % BATCH_ROWS * self.0.columns;
+        (&self.0.chunks[row / BATCH_ROWS], first..first + self.0.columns)
     }
 
     /// A batch of `rows` in the order given, without its distinct ids.
     pub(super) fn batch(&self, rows: impl ExactSizeIterator<Item = usize> + Clone) -> Batch {
-        let mut ids = Vec::with_capacity(rows.len() * self.fields());
+        let mut ids = Vec::with_capacity(rows.len() * self.columns());
         for row in rows.clone() {
             ids.extend_from_slice(self.ids(row));
         }
         Batch {
             rows: rows.len(),
-            fields: self.fields(),
+            columns: self.columns(),
+            extra: Arc::clone(self.extra()),
             ids,
             values: self.batch_values(rows.clone()),
             labels: rows.clone().map(|row| f32::from(self.label(row))).collect(),
+            weights: rows.clone().filter_map(|row| self.weight(row)).collect(),
             groups: rows.filter_map(|row| self.group(row)).collect(),
             ..Batch::default()
         }
@@ -278,7 +323,7 @@ impl Cache {
 
     fn batch_values(&self, rows: impl ExactSizeIterator<Item = usize>) -> Option<Vec<f32>> {
         self.0.chunks.first()?.values.as_ref()?;
-        let mut all = Vec::with_capacity(rows.len() * self.fields());
+        let mut all = Vec::with_capacity(rows.len() * self.columns());
         for row in rows {
             all.extend_from_slice(self.values(row).unwrap_or_default());
         }
@@ -297,9 +342,13 @@ fn chunk(batch: &RecordBatch) -> Option<Chunk> {
         Some(column) => Some(column.as_any().downcast_ref::<UInt64Array>()?.values().clone()),
         None => None,
     };
+    let weights = match batch.column_by_name("weight") {
+        Some(column) => Some(column.as_any().downcast_ref::<Float32Array>()?.values().clone()),
+        None => None,
+    };
     let labels = batch.column_by_name("label")?.as_any().downcast_ref::<UInt8Array>()?.values().clone();
     let ids = list("ids")?.values().as_any().downcast_ref::<UInt32Array>()?.values().clone();
-    Some(Chunk { ids, values, labels, groups })
+    Some(Chunk { ids, values, labels, weights, groups })
 }
 
 #[cfg(test)]
@@ -312,12 +361,14 @@ pub(super) mod tests {
         let path = folder.path().join("train.arrow");
         let layout = CacheLayout {
             fields: (0..fields).map(|field| format!("f{field}")).collect(),
+            extra: Vec::new(),
             table_rows: rows * fields,
             has_values: false,
+            has_weights: false,
             has_groups: false,
         };
         let encoded = Encoded {
-            fields,
+            columns: fields,
             ids: (0..u32::try_from(rows * fields).unwrap()).collect(),
             labels: (0..rows).map(|row| u8::from(row % 3 == 0)).collect(),
             ..Encoded::default()

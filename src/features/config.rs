@@ -10,8 +10,13 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::derived::{Choice, StatisticsConfig, all_pairs_or_list, write_all_pairs_or_list};
-use super::numeric::Numeric;
-use crate::ranges::Count;
+use super::many::Pooling;
+use super::numeric::{Numeric, TimePart};
+use crate::{
+    data::Separator,
+    ranges::{Count, Within},
+    schema::TimeFormat,
+};
 
 /// How rows become ids.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +26,9 @@ pub struct FeaturesConfig {
     pub numeric: Numeric,
     /// Values that stand in fewer training rows share the out-of-vocabulary id of their field. Default: 2.
     pub min_count: NonZeroU32,
+    /// At most so many values of each field have an id, the most frequent ones; the others share the out-of-vocabulary id.
+    /// Default: 0, no limit.
+    pub max_size: u32,
     /// `"exact"`, an id a value, or `{ hash = N }`, N ids in all and no first pass. Default: `"exact"`.
     pub vocabulary: VocabularyConfig,
     /// The most memory that the vocabulary and the table may take, as `"4GiB"` or in bytes. Default: `"none"`.
@@ -48,6 +56,7 @@ impl Default for FeaturesConfig {
         Self {
             numeric: Numeric::default(),
             min_count: NonZeroU32::MIN.saturating_add(1),
+            max_size: 0,
             vocabulary: VocabularyConfig::default(),
             max_memory: MemoryLimit::default(),
             shuffle_rows: Count::new(50_000_000).expect("not zero"),
@@ -69,6 +78,40 @@ pub struct FieldConfig {
     /// Default: `features.min_count`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_count: Option<NonZeroU32>,
+    /// Default: `features.max_size`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<u32>,
+    /// The field has several values in a cell, parted by this character; an empty cell has none, and a vector of zeros.
+    /// Default: one value, but where the format knows of several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub separator: Option<Separator>,
+    /// How the vectors of several values become one: `sum` or `mean`. Default: `sum`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pooling: Option<Pooling>,
+    /// The most values of a cell that are read, those behind them being left out. Default: 64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_values: Option<Within<1, 4096>>,
+    /// Whether each of several values may have a weight behind a colon, as `news:0.5`. Default: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weighted: Option<bool>,
+    /// The column is a time, and a field for each of its parts takes its place. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<TimeConfig>,
+}
+
+/// A column of times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeConfig {
+    /// `"YYMMDDHH"`, `"iso"`, `"unix"` (seconds) or `"unix-milliseconds"`.
+    pub format: TimeFormat,
+    /// Fields `hour(NAME)`, `weekday(NAME)`, `weekend(NAME)`, `day(NAME)` (of the month). Default: hour, weekday, weekend.
+    #[serde(default = "default_parts")]
+    pub parts: Vec<TimePart>,
+}
+
+pub(super) fn default_parts() -> Vec<TimePart> {
+    vec![TimePart::Hour, TimePart::Weekday, TimePart::Weekend]
 }
 
 /// Where ids come from.
@@ -180,6 +223,7 @@ mod tests {
         for line in [
             "numeric = \"log2-bucket\"",
             "min_count = 2",
+            "max_size = 0",
             "vocabulary = \"exact\"",
             "max_memory = \"none\"",
             "shuffle_rows = 50000000",
@@ -193,7 +237,9 @@ mod tests {
     #[test]
     fn every_key_survives_writing() {
         let text = "numeric = \"quantile:8\"\nmin_count = 3\nvocabulary = { hash = 1000 }\nmax_memory = \"4GiB\"\n\
-                    [fields.I2]\nnumeric = \"min-max\"\n[fields.C1]\nmin_count = 9\n";
+                    [fields.I2]\nnumeric = \"min-max\"\n[fields.C1]\nmin_count = 9\nmax_size = 5\n\
+                    [fields.tags]\nseparator = \"|\"\npooling = \"mean\"\nmax_values = 3\nweighted = true\n\
+                    [fields.hour]\ntime = { format = \"YYMMDDHH\", parts = [\"hour\", \"day\"] }\n";
         let config: FeaturesConfig = toml::from_str(text).unwrap();
         assert_eq!(config.vocabulary, VocabularyConfig::Hash(Count::new(1000).unwrap()));
         assert_eq!(config.max_memory.bytes(), Some(4 << 30));
@@ -213,8 +259,11 @@ mod tests {
             "max_memory = \"4 gigs\"",
             "max_memory = 0",
             "shuffle_rows = 0",
-            "max_size = 1",
-            "fields.C1.max_size = 1",
+            "max_size = -1",
+            "fields.C1.pooling = \"max\"",
+            "fields.C1.separator = \"||\"",
+            "fields.C1.max_values = 0",
+            "fields.C1.time = { format = \"hour\" }",
         ] {
             let message = toml::from_str::<FeaturesConfig>(&format!("\n{line}\n")).unwrap_err().to_string();
             assert!(message.contains("line 2"), "{line}: {message}");

@@ -12,7 +12,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::config::MemoryLimit;
 use super::error::FeaturesError;
 use super::keys::{NumberMap, TextMap};
-use super::numeric::{Extremes, Moments, log2_bucket};
+use super::many::Many;
+use super::numeric::{Buckets, Extremes, Moments};
 use super::plan::{FieldPlan, Transform};
 use crate::data::RowBlock;
 
@@ -23,13 +24,15 @@ const BLOCKS_AHEAD: usize = 2;
 #[derive(Clone, Debug)]
 pub(super) struct Counted {
     pub(super) missing: u32,
+    /// The most values of a row, where there may be several.
+    pub(super) most: usize,
     pub(super) values: CountedValues,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum CountedValues {
     Texts(TextMap<u32>),
-    Buckets(NumberMap<u32>),
+    Buckets(Buckets, NumberMap<u32>),
     /// Numbers as they are, for so many quantiles.
     Numbers(NumberMap<u32>, u32),
     Moments(Moments),
@@ -40,18 +43,31 @@ impl Counted {
     pub(super) fn new(transform: Transform) -> Self {
         let values = match transform {
             Transform::Text => CountedValues::Texts(TextMap::new()),
-            Transform::Log2Bucket => CountedValues::Buckets(NumberMap::new(0)),
-            Transform::Quantile(buckets) => CountedValues::Numbers(NumberMap::new(0), buckets),
+            Transform::Buckets(buckets) => CountedValues::Buckets(buckets, NumberMap::new(0)),
+            Transform::Quantile(buckets) | Transform::Piecewise(buckets) => {
+                CountedValues::Numbers(NumberMap::new(0), buckets)
+            }
             Transform::Standardize => CountedValues::Moments(Moments::default()),
             Transform::MinMax => CountedValues::Extremes(Extremes::default()),
         };
-        Self { missing: 0, values }
+        Self { missing: 0, most: 0, values }
     }
 
     /// Counts the field's cells in those of `block`'s rows that `training` names.
-    fn add(&mut self, field: usize, block: &RowBlock, training: &[u32]) {
+    fn add(&mut self, field: usize, many: Option<&Many>, block: &RowBlock, training: &[u32]) {
         let mut missing = 0;
         match &mut self.values {
+            CountedValues::Texts(map) if let Some(many) = many => {
+                for row in training {
+                    let mut values = 0;
+                    for value in block.values(*row as usize, field, many.separator).take(many.columns) {
+                        count_one(map.entry(many.weighed(value).0, 0));
+                        values += 1;
+                    }
+                    missing += u32::from(values == 0);
+                    self.most = self.most.max(values);
+                }
+            }
             CountedValues::Texts(map) => {
                 for row in training {
                     match block.cell(*row as usize, field) {
@@ -60,8 +76,8 @@ impl Counted {
                     }
                 }
             }
-            CountedValues::Buckets(map) => {
-                missing = numbers(field, block, training, |number| count_one(map.entry(log2_bucket(number))));
+            CountedValues::Buckets(buckets, map) => {
+                missing = numbers(field, block, training, |number| count_one(map.entry(buckets.bucket(number))));
             }
             CountedValues::Numbers(map, _) => {
                 missing = numbers(field, block, training, |number| count_one(map.entry(number + 0.0)));
@@ -77,7 +93,7 @@ impl Counted {
     fn bytes(&self) -> usize {
         match &self.values {
             CountedValues::Texts(map) => map.bytes(),
-            CountedValues::Buckets(map) | CountedValues::Numbers(map, _) => map.bytes(),
+            CountedValues::Buckets(_, map) | CountedValues::Numbers(map, _) => map.bytes(),
             CountedValues::Moments(_) | CountedValues::Extremes(_) => 0,
         }
     }
@@ -117,7 +133,7 @@ impl Counters {
         for thread in 0..threads {
             // every so-manieth field, so that each thread has some of the large ones
             let fields = plan.iter().enumerate().skip(thread).step_by(threads);
-            let fields: Vec<_> = fields.map(|(field, plan)| (field, Counted::new(plan.transform))).collect();
+            let fields: Vec<_> = fields.map(|(field, plan)| (field, plan.many, Counted::new(plan.transform))).collect();
             let (sender, receiver) = bounded(BLOCKS_AHEAD);
             let bytes = counters.bytes.clone();
             let handle = thread::Builder::new()
@@ -160,17 +176,20 @@ impl Counters {
     }
 }
 
-fn count(blocks: &Receiver<Work>, mut fields: Vec<(usize, Counted)>, bytes: &AtomicUsize) -> Vec<(usize, Counted)> {
+/// A thread's fields.
+type Fields = Vec<(usize, Option<Many>, Counted)>;
+
+fn count(blocks: &Receiver<Work>, mut fields: Fields, bytes: &AtomicUsize) -> Vec<(usize, Counted)> {
     let mut known_bytes = 0;
     for work in blocks {
         let (block, training) = &*work;
-        for (field, counted) in &mut fields {
-            counted.add(*field, block, training);
+        for (field, many, counted) in &mut fields {
+            counted.add(*field, many.as_ref(), block, training);
         }
-        let now_bytes = fields.iter().map(|(_, counted)| counted.bytes()).sum();
+        let now_bytes = fields.iter().map(|(.., counted)| counted.bytes()).sum();
         // the counts only grow
         bytes.fetch_add(now_bytes - known_bytes, Ordering::Relaxed);
         known_bytes = now_bytes;
     }
-    fields
+    fields.into_iter().map(|(field, _, counted)| (field, counted)).collect()
 }

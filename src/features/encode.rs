@@ -1,20 +1,28 @@
 //! Rows → ids: the hot path of the second pass, of evaluation and of prediction.
 
+use std::sync::Arc;
+
 use super::keys::{hash_bucket, stable_hash};
-use super::numeric::{log2_bucket, quantile_bucket};
+use super::many::{Many, Pooling};
+use super::numeric::{between_knots, quantile_bucket};
 use super::vocabulary::{FIRST_VALUE, FieldVocabulary, Lookup, MISSING, UNKNOWN, Vocabulary};
 use crate::data::RowBlock;
 
 /// Ids, and what else is known, of a block of rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Encoded {
-    pub fields: usize,
-    /// `[rows, fields]`
+    /// One a field, and behind them those of [`Self::extra`].
+    pub columns: usize,
+    /// The field of each further column: the second and later values of fields that have several.
+    pub extra: Arc<[u32]>,
+    /// `[rows, columns]`
     pub ids: Vec<u32>,
-    /// `[rows, fields]`, 1 where a field has no values; empty where none has.
+    /// `[rows, columns]`, 1 where a field has no values, 0 where it has no more in this row; empty where no field has values.
     pub values: Vec<f32>,
     /// `[rows]`; empty without labels.
     pub labels: Vec<u8>,
+    /// `[rows]`; empty without weights.
+    pub weights: Vec<f32>,
     /// `[rows]`, a hash of the group's cell; empty without groups.
     pub groups: Vec<u64>,
 }
@@ -22,7 +30,7 @@ pub struct Encoded {
 impl Encoded {
     /// The number of rows.
     pub fn rows(&self) -> usize {
-        self.ids.len() / self.fields.max(1)
+        self.ids.len() / self.columns.max(1)
     }
 
     /// Fills `groups` from the extra column `extra` of `rows`.
@@ -35,22 +43,32 @@ impl Encoded {
 impl Vocabulary {
     /// Encodes `rows`, whose fields are the vocabulary's but the derived ones; `out` keeps its buffers, and its groups stay empty.
     pub fn encode(&self, rows: &RowBlock, out: &mut Encoded) {
-        let fields = self.fields();
-        out.fields = fields;
+        out.extra = self.extra_columns().into();
+        out.columns = self.fields() + out.extra.len();
         out.ids.clear();
-        out.ids.resize(rows.rows() * fields, 0);
+        out.ids.resize(rows.rows() * out.columns, 0);
         out.values.clear();
         if self.has_values() {
-            out.values.resize(rows.rows() * fields, 1.0);
+            out.values.resize(rows.rows() * out.columns, 1.0);
         }
+        out.weights.clear();
+        out.weights.extend_from_slice(rows.weights());
         out.groups.clear();
         out.labels.clear();
         if rows.has_labels() {
             out.labels.extend((0..rows.rows()).map(|row| rows.label(row)));
         }
         // field by field, so that one field's map stays in the cache
+        let mut extra = self.fields();
         for (field, vocabulary) in self.field_vocabularies().iter().enumerate() {
-            encode_field(vocabulary, field, rows, out);
+            match (&vocabulary.many, &vocabulary.lookup) {
+                (Some(many), _) => encode_many(vocabulary, many, [field, extra], rows, out),
+                (None, Lookup::Piecewise(knots)) => {
+                    encode_between_knots(vocabulary.ids.start, knots, [field, extra], rows, out);
+                }
+                (None, _) => encode_field(vocabulary, field, rows, out),
+            }
+            extra += vocabulary.columns() - 1;
         }
         self.fill_derived(out, None);
     }
@@ -58,12 +76,12 @@ impl Vocabulary {
 
 fn encode_field(vocabulary: &FieldVocabulary, field: usize, rows: &RowBlock, out: &mut Encoded) {
     let first = vocabulary.ids.start;
-    let buckets = vocabulary.ids.len().saturating_sub(FIRST_VALUE as usize).max(1);
-    let buckets = u32::try_from(buckets).expect("a field has fewer than 2^32 ids");
-    let bucket = |hash| FIRST_VALUE + hash_bucket(hash, buckets);
+    let bucket = |hash| vocabulary.hashed(hash);
     match &vocabulary.lookup {
         Lookup::Text(map) => encode_texts(field, first, rows, out, |cell| map.get(cell).unwrap_or(UNKNOWN)),
-        Lookup::Log2Bucket(map) => encode_numbers(field, first, rows, out, |number| map.get(log2_bucket(number))),
+        Lookup::Buckets(buckets, map) => {
+            encode_numbers(field, first, rows, out, |number| map.get(buckets.bucket(number)));
+        }
         Lookup::Quantile(edges) => encode_numbers(field, first, rows, out, |number| {
             #[expect(clippy::cast_possible_truncation, reason = "there are at most 65,536 buckets")]
             let bucket = quantile_bucket(edges, number) as u32;
@@ -71,7 +89,7 @@ fn encode_field(vocabulary: &FieldVocabulary, field: usize, rows: &RowBlock, out
         }),
         Lookup::Scaled(scale) => {
             encode_numbers(field, first, rows, out, |_| FIRST_VALUE);
-            let values = out.values.iter_mut().skip(field).step_by(out.fields);
+            let values = out.values.iter_mut().skip(field).step_by(out.columns);
             for (row, value) in values.enumerate() {
                 let number = rows.number(row, field);
                 if !number.is_nan() {
@@ -80,16 +98,19 @@ fn encode_field(vocabulary: &FieldVocabulary, field: usize, rows: &RowBlock, out
             }
         }
         Lookup::HashedText => encode_texts(field, first, rows, out, |cell| bucket(stable_hash(cell))),
-        Lookup::HashedNumber => {
-            encode_numbers(field, first, rows, out, |number| bucket(stable_hash(&log2_bucket(number).to_le_bytes())));
+        Lookup::HashedNumber(buckets) => {
+            encode_numbers(field, first, rows, out, |number| {
+                bucket(stable_hash(&buckets.bucket(number).to_le_bytes()))
+            });
         }
-        Lookup::Derived => {} // has no cells
+        Lookup::Piecewise(_) => {} // has two columns
+        Lookup::Derived => {}      // has no cells
     }
 }
 
 #[inline]
 fn encode_texts(field: usize, first: u32, rows: &RowBlock, out: &mut Encoded, id: impl Fn(&[u8]) -> u32) {
-    let ids = out.ids.iter_mut().skip(field).step_by(out.fields);
+    let ids = out.ids.iter_mut().skip(field).step_by(out.columns);
     for (row, output) in ids.enumerate() {
         let cell = rows.cell(row, field);
         *output = first + if cell.is_empty() { MISSING } else { id(cell) };
@@ -98,9 +119,71 @@ fn encode_texts(field: usize, first: u32, rows: &RowBlock, out: &mut Encoded, id
 
 #[inline]
 fn encode_numbers(field: usize, first: u32, rows: &RowBlock, out: &mut Encoded, id: impl Fn(f64) -> u32) {
-    let ids = out.ids.iter_mut().skip(field).step_by(out.fields);
+    let ids = out.ids.iter_mut().skip(field).step_by(out.columns);
     for (row, output) in ids.enumerate() {
         let number = rows.number(row, field);
         *output = first + if number.is_nan() { MISSING } else { id(number) };
+    }
+}
+
+/// A field of several values: its first one in the field's own column, the others from the column `extra` on. Where a row has
+/// fewer, the missing feature stands with the value 0, so that it adds nothing.
+fn encode_many(
+    vocabulary: &FieldVocabulary,
+    many: &Many,
+    [field, extra]: [usize; 2],
+    rows: &RowBlock,
+    out: &mut Encoded,
+) {
+    let first = vocabulary.ids.start;
+    let id = |value: &[u8]| match &vocabulary.lookup {
+        Lookup::Text(map) => map.get(value).unwrap_or(UNKNOWN),
+        _ => vocabulary.hashed(stable_hash(value)),
+    };
+    for row in 0..rows.rows() {
+        let start = row * out.columns;
+        let column = |number: usize| start + if number == 0 { field } else { extra + number - 1 };
+        let mut weights = 0.0;
+        let mut values = rows.values(row, field, many.separator).map(|value| many.weighed(value)).take(many.columns);
+        for number in 0..many.columns {
+            let (value, weight) = values.next().unwrap_or_default();
+            out.ids[column(number)] = first + if value.is_empty() { MISSING } else { id(value) };
+            out.values[column(number)] = weight;
+            weights += weight.abs();
+        }
+        if many.pooling == Pooling::Mean && weights > 0.0 {
+            (0..many.columns).for_each(|number| out.values[column(number)] /= weights);
+        }
+    }
+}
+
+/// A number as the knots around it, the lower one in the field's own column, the upper one in the column `extra`.
+fn encode_between_knots(first: u32, knots: &[f64], [field, extra]: [usize; 2], rows: &RowBlock, out: &mut Encoded) {
+    for row in 0..rows.rows() {
+        let number = rows.number(row, field);
+        let start = row * out.columns;
+        let (below, share) = if number.is_nan() {
+            (None, 0.0)
+        } else {
+            let (below, share) = between_knots(knots, number);
+            (Some(below), share)
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "there are at most 65,537 knots")]
+        let id = |knot: Option<usize>| first + knot.map_or(MISSING, |knot| FIRST_VALUE + knot as u32);
+        #[expect(clippy::cast_possible_truncation, reason = "a share needs no more digits than an f32 has")]
+        let share = share as f32;
+        out.ids[start + field] = id(below);
+        out.values[start + field] = 1.0 - share;
+        out.ids[start + extra] = id(below.map(|below| (below + 1).min(knots.len() - 1)));
+        out.values[start + extra] = share;
+    }
+}
+
+impl FieldVocabulary {
+    /// The id of a hash, counted from the field's first one.
+    #[inline]
+    fn hashed(&self, hash: u64) -> u32 {
+        let buckets = self.ids.len().saturating_sub(FIRST_VALUE as usize).max(1);
+        FIRST_VALUE + hash_bucket(hash, u32::try_from(buckets).expect("a field has fewer than 2^32 ids"))
     }
 }

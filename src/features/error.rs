@@ -16,6 +16,8 @@ pub enum FeaturesError {
     Data(#[from] DataError),
     #[error("`features.fields.{field}`: expected one of the data's fields, found none of this name")]
     UnknownField { field: String, nearest: Option<String> },
+    #[error("`features.fields.{field}.{key}`: expected {beside}, found otherwise")]
+    FieldKeys { field: String, key: &'static str, beside: &'static str },
     #[error("`{key}`: expected {expected}, found {found}")]
     Combination { key: &'static str, expected: &'static str, found: String, nearest: Option<String> },
     #[error(
@@ -61,7 +63,11 @@ impl FeaturesError {
     pub fn is_config(&self) -> bool {
         matches!(
             self,
-            Self::UnknownField { .. } | Self::Combination { .. } | Self::NeedsFirstPass { .. } | Self::StdinTwice
+            Self::UnknownField { .. }
+                | Self::FieldKeys { .. }
+                | Self::Combination { .. }
+                | Self::NeedsFirstPass { .. }
+                | Self::StdinTwice
         )
     }
 

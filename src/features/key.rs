@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Changes whenever prepared data of an older build must not be used.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const SAMPLE_BYTES: usize = 1 << 16;
 const SAMPLES: u64 = 18;
 

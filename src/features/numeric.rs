@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
+use chrono::{DateTime, Datelike};
 use serde::de::{self, Deserializer};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,10 @@ pub enum Numeric {
     Log2Bucket,
     /// At most so many buckets of about equally many training rows; equal numbers share a bucket.
     Quantile(u32),
+    /// Linear between at most so many + 1 knots at the quantiles of the training rows: a number between two knots is both
+    /// of their features, each with its share as the value. The piecewise-linear encoding (Gorishniy et al. 2022,
+    /// arXiv 2203.05556) in the basis of its knots; clipped at the outer ones.
+    Piecewise(u32),
     /// One feature with the value `(x - mean) / deviation` of the training rows, clipped to [-5, 5].
     Standardize,
     /// One feature with the value of x in the training rows' range, which becomes [0, 1], clipped.
@@ -27,7 +32,7 @@ pub enum Numeric {
 impl Numeric {
     /// Whether the training rows have to be seen before the first id can be given.
     pub(super) const fn needs_statistics(self) -> bool {
-        matches!(self, Self::Quantile(_) | Self::Standardize | Self::MinMax)
+        matches!(self, Self::Quantile(_) | Self::Piecewise(_) | Self::Standardize | Self::MinMax)
     }
 }
 
@@ -36,17 +41,23 @@ impl FromStr for Numeric {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const MOST_BUCKETS: u32 = 65_536;
-        let buckets = text.strip_prefix("quantile:").and_then(|buckets| buckets.parse().ok());
-        match (text, buckets) {
-            ("log2-bucket", _) => Ok(Self::Log2Bucket),
-            ("standardize", _) => Ok(Self::Standardize),
-            ("min-max", _) => Ok(Self::MinMax),
-            ("category", _) => Ok(Self::Category),
-            (_, Some(buckets @ 2..=MOST_BUCKETS)) => Ok(Self::Quantile(buckets)),
-            _ => Err(format!(
-                "expected `log2-bucket`, `quantile:N` (N from 2 to {MOST_BUCKETS}), `standardize`, `min-max` or \
-                 `category`, found `{text}`"
-            )),
+        let (name, buckets) = match text.split_once(':') {
+            Some((name, buckets)) => (name, buckets.parse().ok()),
+            None => (text, None),
+        };
+        match (name, buckets) {
+            ("quantile", Some(buckets @ 2..=MOST_BUCKETS)) => Ok(Self::Quantile(buckets)),
+            ("piecewise", Some(buckets @ 2..=MOST_BUCKETS)) => Ok(Self::Piecewise(buckets)),
+            _ => match text {
+                "log2-bucket" => Ok(Self::Log2Bucket),
+                "standardize" => Ok(Self::Standardize),
+                "min-max" => Ok(Self::MinMax),
+                "category" => Ok(Self::Category),
+                _ => Err(format!(
+                    "expected `log2-bucket`, `quantile:N` or `piecewise:N` (N from 2 to {MOST_BUCKETS}), `standardize`, \
+                     `min-max` or `category`, found `{text}`"
+                )),
+            },
         }
     }
 }
@@ -56,6 +67,7 @@ impl fmt::Display for Numeric {
         match self {
             Self::Log2Bucket => formatter.write_str("log2-bucket"),
             Self::Quantile(buckets) => write!(formatter, "quantile:{buckets}"),
+            Self::Piecewise(buckets) => write!(formatter, "piecewise:{buckets}"),
             Self::Standardize => formatter.write_str("standardize"),
             Self::MinMax => formatter.write_str("min-max"),
             Self::Category => formatter.write_str("category"),
@@ -72,6 +84,65 @@ impl Serialize for Numeric {
 impl<'de> Deserialize<'de> for Numeric {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Numbers that share a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Buckets {
+    /// As [`log2_bucket`] says.
+    Log2,
+    /// By a part of the time, of which the number is the seconds.
+    Time(TimePart),
+}
+
+impl Buckets {
+    #[inline]
+    pub(super) fn bucket(self, number: f64) -> f64 {
+        match self {
+            Self::Log2 => log2_bucket(number),
+            Self::Time(part) => part.of(number),
+        }
+    }
+}
+
+/// A part of a time, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimePart {
+    /// Of the day, 0 to 23.
+    Hour,
+    /// 0 is Monday.
+    Weekday,
+    /// 1 on Saturdays and Sundays, otherwise 0.
+    Weekend,
+    /// Of the month, 1 to 31.
+    Day,
+}
+
+impl TimePart {
+    /// The part's name, as the config spells it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Weekday => "weekday",
+            Self::Weekend => "weekend",
+            Self::Day => "day",
+        }
+    }
+
+    /// Of seconds since 1970-01-01 00:00 UTC, which was a Thursday.
+    fn of(self, seconds: f64) -> f64 {
+        const DAY: f64 = 86_400.0;
+        let weekday = ((seconds / DAY).floor() + 3.0).rem_euclid(7.0);
+        match self {
+            Self::Hour => (seconds.rem_euclid(DAY) / 3600.0).floor(),
+            Self::Weekday => weekday,
+            Self::Weekend => f64::from(weekday >= 5.0),
+            #[expect(clippy::cast_possible_truncation, reason = "times are whole seconds, far below 2^53")]
+            Self::Day => DateTime::from_timestamp(seconds as i64, 0).map_or(0.0, |time| f64::from(time.day())),
+        }
     }
 }
 
@@ -113,6 +184,18 @@ pub(super) fn quantile_edges(mut counted: Vec<(f64, u32)>, buckets: u32) -> Vec<
         }
     }
     edges
+}
+
+/// Where a number stands between `knots`, which ascend: the knot below it, and the share of the one above.
+#[inline]
+pub(super) fn between_knots(knots: &[f64], number: f64) -> (usize, f64) {
+    let above = knots.partition_point(|knot| *knot <= number);
+    if above == 0 || above == knots.len() {
+        return (above.saturating_sub(1), 0.0);
+    }
+    let (low, high) = (knots[above - 1], knots[above]);
+    // halves, so that the span of two huge numbers is finite
+    (above - 1, (number / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0))
 }
 
 /// The bucket of a number; the first is 0.
@@ -196,6 +279,31 @@ impl Scale {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_shared_out_to_the_knots_around_it() {
+        let knots = [-1.0, 0.0, 4.0];
+        for (number, expected) in
+            [(-2.0, (0, 0.0)), (-1.0, (0, 0.0)), (-0.25, (0, 0.75)), (1.0, (1, 0.25)), (4.0, (2, 0.0)), (9.0, (2, 0.0))]
+        {
+            assert_eq!(between_knots(&knots, number), expected, "{number}");
+        }
+        assert_eq!(between_knots(&[f64::MIN, f64::MAX], 0.0), (0, 0.5));
+        assert_eq!(between_knots(&[3.0], 7.0), (0, 0.0));
+    }
+
+    #[test]
+    fn a_time_has_its_parts() {
+        let parts = [TimePart::Hour, TimePart::Weekday, TimePart::Weekend, TimePart::Day];
+        // Tuesday 2014-10-21 13:05:59, Sunday 1969-12-28 23:00, Thursday 1970-01-01 00:00
+        for (seconds, expected) in [
+            (1_413_896_759.0, [13.0, 1.0, 0.0, 21.0]),
+            (-349_200.0, [23.0, 6.0, 1.0, 28.0]),
+            (0.0, [0.0, 3.0, 0.0, 1.0]),
+        ] {
+            assert_eq!(parts.map(|part| part.of(seconds)), expected, "{seconds}");
+        }
+    }
 
     #[test]
     fn log2_buckets_are_the_published_ones() {

@@ -16,7 +16,7 @@ use super::{
     error::{FeaturesError, io_error},
     key::{Fingerprint, fingerprints, identity, key},
     parts::Splitter,
-    plan::{FieldPlan, field_kind, plan},
+    plan::{FieldPlan, field_kind, fields, plan},
     prepared::{Latest, Manifest, Prepared, changed, open, replace, write_durably},
     stream::{stream, stream_rows},
     vocabulary::Vocabulary,
@@ -81,7 +81,8 @@ pub fn prepare(
 ) -> Result<Prepared, FeaturesError> {
     let start = Instant::now();
     let inputs = Inputs::find(data, features)?;
-    let schema = schema(data, &inputs.train, &|name, kind| field_kind(features, name, kind))?;
+    let columns = schema(data, &inputs.train, &|name, kind| field_kind(features, name, kind))?;
+    let schema = fields(features, columns);
     let plan = plan(features, &schema)?;
     let derived = DerivedPlan::new(features, &plan)?;
     let identity = identity(data, features, seed);
@@ -181,8 +182,9 @@ impl Work<'_> {
     }
 
     fn wanted(&self, extra: Vec<crate::data::ColumnRef>) -> Wanted {
-        let label = Some(self.data.label.clone());
-        Wanted { schema: self.schema.clone(), label, label_required: true, extra }
+        let label = Some(self.data.label.column.clone());
+        let weight = self.data.weight.clone();
+        Wanted { schema: self.schema.clone(), label, label_required: true, weight, extra }
     }
 
     fn splitter(&self) -> Result<Splitter, FeaturesError> {
@@ -260,8 +262,9 @@ impl Work<'_> {
         }
         let pass = Pass::Deriving;
         (self.observe)(PrepareEvent::Progress { pass, rows: 0, bytes: 0, total_bytes: None });
-        let has_groups = self.data.group.is_some();
-        let pass = ThirdPass { folder, plan: self.derived, features: self.features, seed: self.seed, has_groups };
+        let (has_weights, has_groups) = (self.data.weight.is_some(), self.data.group.is_some());
+        let pass =
+            ThirdPass { folder, plan: self.derived, features: self.features, seed: self.seed, has_weights, has_groups };
         let others: &[&str] = if split { &["validation"] } else { &[] };
         Ok(Arc::new(derive(&pass, Arc::unwrap_or_clone(vocabulary), others)?))
     }
@@ -336,7 +339,7 @@ impl Work<'_> {
     }
 
     fn layout(&self, vocabulary: &Vocabulary) -> CacheLayout {
-        CacheLayout::of(vocabulary, self.data.group.is_some())
+        CacheLayout::of(vocabulary, self.data.weight.is_some(), self.data.group.is_some())
     }
 }
 

@@ -10,7 +10,8 @@ use super::count::{Counted, CountedValues};
 use super::derived::Derived;
 use super::error::FeaturesError;
 use super::keys::{NumberMap, TextKey, TextMap};
-use super::numeric::{Scale, quantile_bucket, quantile_edges};
+use super::many::Many;
+use super::numeric::{Buckets, Scale, between_knots, quantile_bucket, quantile_edges};
 use super::plan::{FieldPlan, Transform};
 
 /// A field's ids, from its first one on: a cell without text or number,
@@ -36,19 +37,33 @@ pub(super) struct FieldVocabulary {
     pub(super) name: String,
     pub(super) ids: Range<u32>,
     pub(super) lookup: Lookup,
+    /// Where the field has several values in a row.
+    pub(super) many: Option<Many>,
+}
+
+impl FieldVocabulary {
+    /// Ids a row.
+    pub(super) fn columns(&self) -> usize {
+        match (&self.lookup, self.many) {
+            (Lookup::Piecewise(_), _) => 2,
+            (_, many) => many.map_or(1, |many| many.columns),
+        }
+    }
 }
 
 /// From a cell to an id, counted from the field's first one.
 #[derive(Clone, Debug)]
 pub(super) enum Lookup {
     Text(TextMap<u32>),
-    Log2Bucket(NumberMap<u32>),
+    Buckets(Buckets, NumberMap<u32>),
     /// The upper edges of all buckets but the last.
     Quantile(Vec<f64>),
+    /// Knots, each with an id; a number is two of them.
+    Piecewise(Vec<f64>),
     /// One id, and a value.
     Scaled(Scale),
     HashedText,
-    HashedNumber,
+    HashedNumber(Buckets),
     /// From the ids of other fields.
     Derived,
 }
@@ -59,12 +74,15 @@ type Draft = (Lookup, Vec<u32>);
 impl Vocabulary {
     /// From the first pass.
     pub(super) fn build(plan: &[FieldPlan], counted: Vec<Counted>) -> Result<Self, FeaturesError> {
+        let most: Vec<usize> = counted.iter().map(|counted| counted.most).collect();
         let drafts: Vec<Draft> = plan.par_iter().zip(counted).map(|(field, counted)| draft(field, counted)).collect();
         let mut vocabulary = Self::from_parts(Vec::with_capacity(plan.len()), Vec::new());
         let sizes = drafts.iter().map(|(_, counts)| counts.len() as u64);
         let ranges = id_ranges(sizes)?;
-        for ((field, (lookup, counts)), ids) in plan.iter().zip(drafts).zip(ranges) {
-            vocabulary.fields.push(FieldVocabulary { name: field.name.clone(), ids, lookup });
+        for (((field, most), (lookup, counts)), ids) in plan.iter().zip(most).zip(drafts).zip(ranges) {
+            // no more columns than the training rows need
+            let many = field.many.map(|many| Many { columns: most.max(1), ..many });
+            vocabulary.fields.push(FieldVocabulary { name: field.name.clone(), ids, lookup, many });
             vocabulary.counts.extend(counts);
         }
         Ok(vocabulary)
@@ -76,8 +94,11 @@ impl Vocabulary {
         let each = (ids as u64 / plan.len() as u64).max(FEWEST);
         let ranges = id_ranges(plan.iter().map(|_| each))?;
         let field = |(field, ids): (&FieldPlan, Range<u32>)| {
-            let lookup = if field.transform == Transform::Text { Lookup::HashedText } else { Lookup::HashedNumber };
-            FieldVocabulary { name: field.name.clone(), ids, lookup }
+            let lookup = match field.transform {
+                Transform::Buckets(buckets) => Lookup::HashedNumber(buckets),
+                _ => Lookup::HashedText,
+            };
+            FieldVocabulary { name: field.name.clone(), ids, lookup, many: field.many }
         };
         Ok(Self::from_parts(plan.iter().zip(ranges).map(field).collect(), Vec::new()))
     }
@@ -92,7 +113,7 @@ impl Vocabulary {
         let sizes = std::iter::once(self.table_rows() as u64).chain(all.iter().map(|(_, ids)| *ids));
         let ranges = id_ranges(sizes.collect::<Vec<_>>().into_iter())?;
         for ((name, _), ids) in all.into_iter().zip(ranges.into_iter().skip(1)) {
-            self.fields.push(FieldVocabulary { name, ids, lookup: Lookup::Derived });
+            self.fields.push(FieldVocabulary { name, ids, lookup: Lookup::Derived, many: None });
         }
         self.derived = derived;
         Ok(self)
@@ -142,7 +163,16 @@ impl Vocabulary {
 
     /// Whether a feature's vector may be multiplied by something else than 1.
     pub fn has_values(&self) -> bool {
-        self.fields.iter().any(|field| matches!(field.lookup, Lookup::Scaled(_)))
+        let with_values = |field: &FieldVocabulary| {
+            field.many.is_some() || matches!(field.lookup, Lookup::Scaled(_) | Lookup::Piecewise(_))
+        };
+        self.fields.iter().any(with_values)
+    }
+
+    /// The field of each column of ids behind those of the fields: of the second and later values of a row.
+    pub(super) fn extra_columns(&self) -> Vec<u32> {
+        let further = |field: &FieldVocabulary| field.columns() - 1;
+        (0..).zip(&self.fields).flat_map(|(number, field)| std::iter::repeat_n(number, further(field))).collect()
     }
 
     /// The training rows of each id; empty where hashing gives ids.
@@ -154,9 +184,9 @@ impl Vocabulary {
     pub fn bytes(&self) -> usize {
         let lookup = |field: &FieldVocabulary| match &field.lookup {
             Lookup::Text(map) => map.bytes(),
-            Lookup::Log2Bucket(map) => map.bytes(),
-            Lookup::Quantile(edges) => size_of_val(&edges[..]),
-            Lookup::Scaled(_) | Lookup::HashedText | Lookup::HashedNumber | Lookup::Derived => 0,
+            Lookup::Buckets(_, map) => map.bytes(),
+            Lookup::Quantile(edges) | Lookup::Piecewise(edges) => size_of_val(&edges[..]),
+            Lookup::Scaled(_) | Lookup::HashedText | Lookup::HashedNumber(_) | Lookup::Derived => 0,
         };
         self.fields.iter().map(lookup).sum::<usize>() + size_of_val(&self.counts[..]) + self.derived.bytes()
     }
@@ -200,9 +230,10 @@ fn id_ranges(sizes: impl Iterator<Item = u64> + Clone) -> Result<Vec<Range<u32>>
 
 fn draft(plan: &FieldPlan, counted: Counted) -> Draft {
     let special = [counted.missing, 0];
+    let limits = Limits { min_count: plan.min_count, max_size: plan.max_size };
     match counted.values {
         CountedValues::Texts(map) => {
-            let (values, counts) = by_falling_count(map.into_entries(), plan.min_count, special, TextKey::cmp);
+            let (values, counts) = by_falling_count(map.into_entries(), limits, special, TextKey::cmp);
             let hex = values.iter().filter(|value| matches!(value, TextKey::Hex(_))).count();
             let mut ids = TextMap::with_capacity(hex, values.len() - hex);
             for (value, id) in values.into_iter().zip(FIRST_VALUE..) {
@@ -210,13 +241,16 @@ fn draft(plan: &FieldPlan, counted: Counted) -> Draft {
             }
             (Lookup::Text(ids), counts)
         }
-        CountedValues::Buckets(map) => {
-            let (values, counts) = by_falling_count(map.entries(), plan.min_count, special, f64::total_cmp);
+        CountedValues::Buckets(buckets, map) => {
+            let (values, counts) = by_falling_count(map.entries(), limits, special, f64::total_cmp);
             let mut ids = NumberMap::new(UNKNOWN);
             for (value, id) in values.into_iter().zip(FIRST_VALUE..) {
                 *ids.entry(value) = id;
             }
-            (Lookup::Log2Bucket(ids), counts)
+            (Lookup::Buckets(buckets, ids), counts)
+        }
+        CountedValues::Numbers(map, buckets) if matches!(plan.transform, Transform::Piecewise(_)) => {
+            piecewise_draft(map.entries().collect(), buckets, special)
         }
         CountedValues::Numbers(map, buckets) => quantile_draft(map.entries().collect(), buckets, special),
         CountedValues::Moments(moments) => (Lookup::Scaled(moments.scale()), vec![counted.missing, 0, moments.rows]),
@@ -237,11 +271,43 @@ fn quantile_draft(counted: Vec<(f64, u32)>, buckets: u32, special: [u32; 2]) -> 
     (Lookup::Quantile(edges), counts)
 }
 
-/// The values that stand in at least `min_count` rows, most frequent first and ties by value; and the rows of each id, those of
-/// all other values being out-of-vocabulary.
+/// A knot's rows are those whose numbers are nearest to it.
+fn piecewise_draft(counted: Vec<(f64, u32)>, buckets: u32, special: [u32; 2]) -> Draft {
+    let (least, most) = counted
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), (number, _)| (number.min(least), number.max(most)));
+    let mut knots = quantile_edges(counted.clone(), buckets);
+    if counted.is_empty() {
+        knots.push(0.0);
+    } else {
+        knots.extend([least, most]);
+        knots.sort_unstable_by(f64::total_cmp);
+        knots.dedup();
+    }
+    let mut counts = special.to_vec();
+    counts.resize(FIRST_VALUE as usize + knots.len(), 0);
+    for (number, rows) in counted {
+        let (below, share) = between_knots(&knots, number);
+        let count = &mut counts[FIRST_VALUE as usize + below + usize::from(share > 0.5)];
+        *count = count.saturating_add(rows);
+    }
+    (Lookup::Piecewise(knots), counts)
+}
+
+/// Which values have an id.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Those that stand in so many rows,
+    pub(super) min_count: u32,
+    /// and of these the most frequent ones, so many.
+    pub(super) max_size: usize,
+}
+
+/// The values within the limits, most frequent first and ties by value; and the rows of each id, those of all other values being
+/// out-of-vocabulary.
 pub(super) fn by_falling_count<V>(
     entries: impl Iterator<Item = (V, u32)>,
-    min_count: u32,
+    Limits { min_count, max_size }: Limits,
     [missing, mut unknown]: [u32; 2],
     compare: impl Fn(&V, &V) -> std::cmp::Ordering,
 ) -> (Vec<V>, Vec<u32>) {
@@ -256,6 +322,9 @@ pub(super) fn by_falling_count<V>(
     kept.sort_unstable_by(|left, right| {
         Reverse(left.1).cmp(&Reverse(right.1)).then_with(|| compare(&left.0, &right.0))
     });
+    for (_, count) in kept.drain(max_size.min(kept.len())..) {
+        unknown = unknown.saturating_add(count);
+    }
     let mut counts = Vec::with_capacity(kept.len() + 2);
     counts.extend([missing, unknown]);
     counts.extend(kept.iter().map(|(_, count)| *count));

@@ -26,8 +26,9 @@ use super::{
     derived::{Derived, DerivedRecord, KeyedRow, Seen},
     error::{FeaturesError, arrow_error, damaged, io_error},
     keys::{NumberMap, TextKey, TextMap},
+    many::Many,
     mapped::read_mapped,
-    numeric::Scale,
+    numeric::{Buckets, Scale},
     vocabulary::{FIRST_VALUE, FieldVocabulary, Lookup, UNKNOWN, Vocabulary},
 };
 
@@ -44,17 +45,20 @@ struct FieldRecord {
     name: String,
     ids: Range<u32>,
     lookup: LookupRecord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    many: Option<Many>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum LookupRecord {
     Text,
-    Log2Bucket,
+    Buckets { by: Buckets },
     Quantile { edges: Vec<f64> },
+    Piecewise { knots: Vec<f64> },
     Scaled { offset: f64, unit: f64, lowest: f64, highest: f64 },
     HashedText,
-    HashedNumber,
+    HashedNumber { by: Buckets },
     Derived,
 }
 
@@ -167,32 +171,34 @@ impl Vocabulary {
 fn record(field: &FieldVocabulary) -> FieldRecord {
     let lookup = match &field.lookup {
         Lookup::Text(_) => LookupRecord::Text,
-        Lookup::Log2Bucket(_) => LookupRecord::Log2Bucket,
+        Lookup::Buckets(by, _) => LookupRecord::Buckets { by: *by },
         Lookup::Quantile(edges) => LookupRecord::Quantile { edges: edges.clone() },
+        Lookup::Piecewise(knots) => LookupRecord::Piecewise { knots: knots.clone() },
         Lookup::Scaled(Scale { offset, unit, lowest, highest }) => {
             LookupRecord::Scaled { offset: *offset, unit: *unit, lowest: *lowest, highest: *highest }
         }
         Lookup::HashedText => LookupRecord::HashedText,
-        Lookup::HashedNumber => LookupRecord::HashedNumber,
+        Lookup::HashedNumber(by) => LookupRecord::HashedNumber { by: *by },
         Lookup::Derived => LookupRecord::Derived,
     };
-    FieldRecord { name: field.name.clone(), ids: field.ids.clone(), lookup }
+    FieldRecord { name: field.name.clone(), ids: field.ids.clone(), lookup, many: field.many }
 }
 
 fn empty_field(record: FieldRecord) -> FieldVocabulary {
     let values = record.ids.len().saturating_sub(FIRST_VALUE as usize);
     let lookup = match record.lookup {
         LookupRecord::Text => Lookup::Text(TextMap::with_capacity(values, 0)),
-        LookupRecord::Log2Bucket => Lookup::Log2Bucket(NumberMap::new(UNKNOWN)),
+        LookupRecord::Buckets { by } => Lookup::Buckets(by, NumberMap::new(UNKNOWN)),
         LookupRecord::Quantile { edges } => Lookup::Quantile(edges),
+        LookupRecord::Piecewise { knots } => Lookup::Piecewise(knots),
         LookupRecord::Scaled { offset, unit, lowest, highest } => {
             Lookup::Scaled(Scale { offset, unit, lowest, highest })
         }
         LookupRecord::HashedText => Lookup::HashedText,
-        LookupRecord::HashedNumber => Lookup::HashedNumber,
+        LookupRecord::HashedNumber { by } => Lookup::HashedNumber(by),
         LookupRecord::Derived => Lookup::Derived,
     };
-    FieldVocabulary { name: record.name, ids: record.ids, lookup }
+    FieldVocabulary { name: record.name, ids: record.ids, lookup, many: record.many }
 }
 
 /// The value of each of a field's ids; none for missing, out-of-vocabulary, and buckets or scales.
@@ -204,12 +210,17 @@ fn values(field: &FieldVocabulary) -> Vec<Option<Vec<u8>>> {
                 values[id as usize] = Some(key.text(&mut [0; 8]).to_vec());
             }
         }
-        Lookup::Log2Bucket(map) => {
+        Lookup::Buckets(_, map) => {
             for (number, id) in map.entries() {
                 values[id as usize] = Some(number.to_string().into_bytes());
             }
         }
-        Lookup::Quantile(_) | Lookup::Scaled(_) | Lookup::HashedText | Lookup::HashedNumber | Lookup::Derived => {}
+        Lookup::Quantile(_)
+        | Lookup::Piecewise(_)
+        | Lookup::Scaled(_)
+        | Lookup::HashedText
+        | Lookup::HashedNumber(_)
+        | Lookup::Derived => {}
     }
     values
 }
@@ -251,7 +262,7 @@ fn insert_value(vocabulary: &mut Vocabulary, id: u32, value: Option<&[u8]>, key:
     let value = value?;
     match vocabulary.lookup_mut(position) {
         Lookup::Text(map) => map.insert(TextKey::of(value), own_id),
-        Lookup::Log2Bucket(map) => *map.entry(std::str::from_utf8(value).ok()?.parse().ok()?) = own_id,
+        Lookup::Buckets(_, map) => *map.entry(std::str::from_utf8(value).ok()?.parse().ok()?) = own_id,
         _ => return None,
     }
     Some(())

@@ -16,11 +16,14 @@ pub struct Loss {
 impl Loss {
     /// The logloss; where a model has towers, DCNv3's Tri-BCE (arXiv 2407.13349, section 4.4):
     /// `L + max(0, L_D − L) L_D + max(0, L_S − L) L_S`, whose factors are constants to the gradient.
-    pub fn new(output: Logits, labels: &Tensor<1>) -> Self {
-        let plain = logloss(output.logits, labels.clone());
+    ///
+    /// With `weights` every logloss is the weighted mean `Σ w l / Σ w` of the batch's rows.
+    pub fn new(output: Logits, labels: &Tensor<1>, weights: Option<&Tensor<1>>) -> Self {
+        let logloss = |logits| weighted_logloss(logits, labels.clone(), weights.cloned());
+        let plain = logloss(output.logits);
         let mut total = plain.clone();
         for tower in output.towers.into_iter().flatten() {
-            let loss = logloss(tower, labels.clone());
+            let loss = logloss(tower);
             let factor = (loss.clone() - plain.clone()).clamp_min(0.0).detach();
             total = total + factor * loss;
         }
@@ -34,9 +37,18 @@ impl Loss {
 /// - logits, labels: `[batch]`; labels are 0 or 1
 /// - returns: `[1]`
 pub fn logloss(logits: Tensor<1>, labels: Tensor<1>) -> Tensor<1> {
+    weighted_logloss(logits, labels, None)
+}
+
+/// As [`logloss`], with the rows' weights divided by their sum, `[batch]`.
+fn weighted_logloss(logits: Tensor<1>, labels: Tensor<1>, weights: Option<Tensor<1>>) -> Tensor<1> {
     // its gradient is right at a logit of exactly 0 too, where those of max and |z| are not
     let log_probability = activation::log_sigmoid(logits.clone());
-    (logits.clone() - logits * labels - log_probability).mean()
+    let losses = logits.clone() - logits * labels - log_probability;
+    match weights {
+        Some(weights) => (losses * weights).sum(),
+        None => losses.mean(),
+    }
 }
 
 #[cfg(test)]

@@ -66,7 +66,8 @@ impl Trainer {
         self.embedding.catch_up(batch, moment);
         let leaves = self.embedding.gather(batch, &self.device);
         let labels = Tensor::from_data(TensorData::new(batch.labels.clone(), [batch.rows]), &self.device);
-        let Loss { logloss, total } = Loss::new(model.forward(&leaves.embedded()), &labels);
+        let weights = weights(batch, &self.device);
+        let Loss { logloss, total } = Loss::new(model.forward(&leaves.embedded()), &labels, weights.as_ref());
         let loss = f64::from(logloss.into_scalar::<f32>());
         if !loss.is_finite() {
             self.model = Some(model);
@@ -80,6 +81,17 @@ impl Trainer {
         self.embedding.apply(batch, &table_gradients, moment);
         StepOutcome { loss, learning_rate }
     }
+}
+
+/// The rows' weights divided by their sum; none where all weigh the same.
+fn weights(batch: &Batch, device: &Device) -> Option<Tensor<1>> {
+    if batch.weights.is_empty() {
+        return None;
+    }
+    let sum: f32 = batch.weights.iter().sum();
+    let sum = if sum > 0.0 { sum } else { 1.0 };
+    let shares: Vec<f32> = batch.weights.iter().map(|weight| weight / sum).collect();
+    Some(Tensor::from_data(TensorData::new(shares, [batch.rows]), device))
 }
 
 /// Scales all gradients so that their common L2 norm is at most `limit` (Pascanu et al. 2013); 0 leaves them.

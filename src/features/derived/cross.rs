@@ -7,7 +7,7 @@ use super::{
 use crate::features::{
     cache::Cache,
     error::FeaturesError,
-    vocabulary::{FIRST_VALUE, MISSING, UNKNOWN, by_falling_count},
+    vocabulary::{FIRST_VALUE, Limits, MISSING, UNKNOWN, by_falling_count},
 };
 
 #[derive(Clone, Debug)]
@@ -37,7 +37,8 @@ impl Cross {
             }
             memory.grow(&mut known_bytes, counts.allocation_size())?;
         }
-        let (keys, _) = by_falling_count(counts.into_iter(), min_count, [0, 0], u64::cmp);
+        let limits = Limits { min_count, max_size: usize::MAX };
+        let (keys, _) = by_falling_count(counts.into_iter(), limits, [0, 0], u64::cmp);
         Ok(Self { combination, ids: keys.into_iter().zip(FIRST_VALUE..).collect() })
     }
 

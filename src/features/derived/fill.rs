@@ -74,7 +74,7 @@ impl Vocabulary {
         }
         for cross in &derived.crosses {
             let first = self.field_rows(field).start;
-            for ids in out.ids.chunks_exact_mut(out.fields) {
+            for ids in out.ids.chunks_exact_mut(out.columns) {
                 ids[field] = first + cross.id(ids);
             }
             field += 1;
@@ -86,7 +86,7 @@ impl Vocabulary {
         let first = self.field_rows(field).start;
         let count_first = (statistic.count_buckets > 0).then(|| self.field_rows(field + 1).start);
         let needs_all = earlier.is_none() || (count_first.is_some() && self.derived().counts_need_all());
-        for (row, ids) in out.ids.chunks_exact_mut(out.fields).enumerate() {
+        for (row, ids) in out.ids.chunks_exact_mut(out.columns).enumerate() {
             let all = if needs_all { statistic.seen_in(ids) } else { Seen::default() };
             let seen = earlier.map_or(all, |earlier| earlier[row]);
             ids[field] = first + statistic.statistic_id(seen, smoothing);

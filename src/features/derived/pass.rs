@@ -40,6 +40,7 @@ pub(in crate::features) struct ThirdPass<'a> {
     pub(in crate::features) plan: &'a DerivedPlan,
     pub(in crate::features) features: &'a FeaturesConfig,
     pub(in crate::features) seed: Seed,
+    pub(in crate::features) has_weights: bool,
     pub(in crate::features) has_groups: bool,
 }
 
@@ -107,7 +108,7 @@ impl ThirdPass<'_> {
         earlier: Option<&EarlierFile>,
     ) -> Result<Vec<u32>, FeaturesError> {
         let path = self.folder.join(format!("{part}.arrow"));
-        let mut writer = CacheWriter::create(&path, CacheLayout::of(vocabulary, self.has_groups))?;
+        let mut writer = CacheWriter::create(&path, CacheLayout::of(vocabulary, self.has_weights, self.has_groups))?;
         let first_id = vocabulary.field_rows(base.fields()).start;
         let mut counts = vec![0_u32; vocabulary.table_rows() - first_id as usize];
         for first in (0..base.rows()).step_by(GROUP_ROWS) {
@@ -115,7 +116,8 @@ impl ThirdPass<'_> {
             let statistics = self.plan.statistics.len();
             let columns = earlier.map(|file| file.read(statistics, rows.clone())).transpose()?;
             for encoded in fill_group(base, vocabulary, &rows, columns.as_deref()) {
-                let derived = encoded.ids.chunks_exact(encoded.fields).flat_map(|ids| &ids[base.fields()..]);
+                let derived = encoded.ids.chunks_exact(encoded.columns);
+                let derived = derived.flat_map(|ids| &ids[base.fields()..vocabulary.fields()]);
                 derived.for_each(|id| counts[(id - first_id) as usize] += 1);
                 writer.push(&encoded, 0..encoded.rows())?;
             }
@@ -181,16 +183,20 @@ fn fill_group(
 
 /// Rows of a cache with room for more fields.
 fn widened(base: &Cache, fields: usize, rows: Range<usize>) -> Encoded {
-    let mut encoded = Encoded { fields, ..Encoded::default() };
-    encoded.ids.reserve(rows.len() * fields);
-    for (position, row) in rows.enumerate() {
-        encoded.ids.extend_from_slice(base.ids(row));
-        encoded.ids.resize((position + 1) * fields, 0);
+    let more = fields - base.fields();
+    let extra = std::sync::Arc::clone(base.extra());
+    let mut encoded = Encoded { columns: base.columns() + more, extra, ..Encoded::default() };
+    encoded.ids.reserve(rows.len() * encoded.columns);
+    for row in rows {
+        let (ids, further) = base.ids(row).split_at(base.fields());
+        encoded.ids.extend(ids.iter().copied().chain(std::iter::repeat_n(0, more)).chain(further.iter().copied()));
         if let Some(values) = base.values(row) {
-            encoded.values.extend_from_slice(values);
-            encoded.values.resize((position + 1) * fields, 1.0);
+            let (values, further) = values.split_at(base.fields());
+            let values = values.iter().copied().chain(std::iter::repeat_n(1.0, more));
+            encoded.values.extend(values.chain(further.iter().copied()));
         }
         encoded.labels.push(base.label(row));
+        encoded.weights.extend(base.weight(row));
         encoded.groups.extend(base.group(row));
     }
     encoded

@@ -88,7 +88,7 @@ fn categories(plan: &[FieldPlan], key: &'static str, at_least: usize) -> Result<
     let fields: Vec<usize> = plan
         .iter()
         .enumerate()
-        .filter(|(_, field)| field.transform == Transform::Text)
+        .filter(|(_, field)| field.transform == Transform::Text && field.many.is_none())
         .map(|(position, _)| position)
         .collect();
     if fields.len() < at_least {

@@ -179,8 +179,8 @@ proptest! {
         prop_assert_eq!(loaded.counts(), prepared.vocabulary.counts());
         // raw rows, with and without labels
         let test = prepared.test.as_ref().unwrap();
-        for label in [None, Some(data.label.clone())] {
-            let wanted = Wanted { schema: prepared.schema.clone(), label, label_required: false, extra: Vec::new() };
+        for label in [None, Some(data.label.column.clone())] {
+            let wanted = Wanted { schema: prepared.schema.clone(), label, label_required: false, ..Wanted::default() };
             let inputs = resolve(&data.test).unwrap();
             let blocks = stream(&data, inputs, wanted, None, Arc::new(loaded.clone())).unwrap();
             let ids: Vec<u32> = blocks.flat_map(|block| block.unwrap().encoded.ids).collect();
@@ -248,7 +248,7 @@ fn an_unseen_combination_has_an_id_of_its_own() {
 
 #[test]
 fn too_many_combinations_are_named() {
-    let field = |name: &str, ids| FieldVocabulary { name: name.into(), ids, lookup: Lookup::HashedText };
+    let field = |name: &str, ids| FieldVocabulary { name: name.into(), ids, lookup: Lookup::HashedText, many: None };
     let half = u32::MAX / 2;
     let fields = vec![field("a", 0..half), field("b", half..u32::MAX - 9), field("c", u32::MAX - 9..u32::MAX)];
     let vocabulary = Vocabulary::from_parts(fields, Vec::new());
@@ -277,7 +277,7 @@ fn the_memory_of_combinations_is_limited() {
 
 /// Fields of 4 and 3 ids.
 fn two_fields() -> Vocabulary {
-    let field = |name: &str, ids| FieldVocabulary { name: name.into(), ids, lookup: Lookup::HashedText };
+    let field = |name: &str, ids| FieldVocabulary { name: name.into(), ids, lookup: Lookup::HashedText, many: None };
     Vocabulary::from_parts(vec![field("a", 0..4), field("b", 4..7)], Vec::new())
 }
 
