@@ -80,7 +80,7 @@ fn shuffled_batches(bencher: Bencher, batch_size: usize) {
     let mut number = 0;
     bencher.counter(ItemsCount::new(rows)).bench_local(|| {
         number += 1;
-        let batches = epoch(&prepared.train, SEED, number, batch_size, 0, rows);
+        let batches = epoch(&prepared.train, SEED, number, batch_size, 0, rows, secn::ranges::Portion::WHOLE);
         assert_eq!(batches.map(|batch| batch.rows).sum::<usize>(), rows);
     });
 }

@@ -32,6 +32,11 @@ macro_rules! bounded {
     };
 }
 
+impl Portion {
+    /// 1.
+    pub const WHOLE: Self = Self(1.0);
+}
+
 impl NonNegative {
     /// 0.
     pub const ZERO: Self = Self(0.0);
@@ -48,6 +53,12 @@ bounded!(
     Share,
     "a number above 0 and below 1",
     |value| value > 0.0 && value < 1.0
+);
+bounded!(
+    /// A number above 0, 1 included.
+    Portion,
+    "a number above 0 and at most 1",
+    |value| value > 0.0 && value <= 1.0
 );
 bounded!(
     /// A finite number above 0.

@@ -90,12 +90,13 @@ fn score_files(loaded: &Loaded, data: &[String], device: &burn::tensor::Device) 
         extra: config.group.iter().cloned().collect(),
     };
     let group = config.group.as_ref().map(|_| 0);
+    let offset = loaded.config.training.logit_offset();
     let (mut scores, mut skipped) = (Scores::default(), 0);
     for block in stream(config, resolve(data)?, wanted, group, Arc::clone(&loaded.vocabulary))? {
         let block = block?;
         skipped += block.rows.skipped();
         for batch in block.encoded.batches(BATCH_SIZE) {
-            scores.logits.extend(score_batch(&loaded.model, &loaded.embedding, &batch, device));
+            scores.logits.extend(score_batch(&loaded.model, &loaded.embedding, &batch, offset, device));
             scores.labels.extend(&batch.labels);
             scores.groups.extend(&batch.groups);
         }

@@ -169,6 +169,7 @@ fn predict(
         weight: None,
         extra: args.keep.iter().cloned().map(ColumnRef::Name).collect(),
     };
+    let offset = loaded.config.training.logit_offset();
     let inputs = resolve(&args.data).context("cannot read the rows")?;
     let blocks = stream(config, inputs, wanted, None, Arc::clone(&loaded.vocabulary));
     let mut rows = 0;
@@ -176,7 +177,7 @@ fn predict(
         let block = block.context("cannot read the rows")?;
         let mut probabilities = Vec::with_capacity(block.encoded.rows());
         for batch in block.encoded.batches(BATCH_SIZE) {
-            let logits = score_batch(&loaded.model, &loaded.embedding, &batch, device);
+            let logits = score_batch(&loaded.model, &loaded.embedding, &batch, offset, device);
             #[expect(clippy::cast_possible_truncation, reason = "an f32 has more digits than a model")]
             probabilities.extend(logits.into_iter().map(|logit| probability(logit) as f32));
         }

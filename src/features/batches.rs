@@ -9,7 +9,8 @@ use crossbeam_channel::{Receiver, bounded};
 use super::batch::{Batch, Dedup};
 use super::cache::Cache;
 use super::shuffle::Shuffle;
-use crate::seed::Seed;
+use crate::ranges::Portion;
+use crate::seed::{Seed, mix, unit};
 
 /// Batches that wait for whoever takes them.
 const BATCHES_AHEAD: usize = 3;
@@ -72,6 +73,7 @@ impl ExactSizeIterator for Batches {}
 /// The training batches of one epoch, in an order that follows from `seed` and `epoch` alone; the last one may be smaller.
 ///
 /// `from_batch` passes over the first batches without reading them, so that a resumed run sees the rest of the same ones.
+/// Of the rows with label 0 each batch keeps a share, drawn by row and epoch; one that would be left without a row keeps its first.
 /// Up to `shuffle_rows` rows the order is a full permutation, see `features.shuffle_rows`.
 ///
 /// # Panics
@@ -83,10 +85,12 @@ pub fn epoch(
     batch_size: usize,
     from_batch: usize,
     shuffle_rows: usize,
+    negative_share: Portion,
 ) -> Batches {
     assert!(batch_size > 0, "a batch has at least one row");
     let batches = cache.rows().div_ceil(batch_size).saturating_sub(from_batch);
     let cache = cache.clone();
+    let key = seed.draw("negatives", &[epoch]);
     let mut work = None;
     Batches::start(batches, move || {
         let (shuffle, dedup, rows) = work.get_or_insert_with(|| {
@@ -94,8 +98,13 @@ pub fn epoch(
             (shuffle, Dedup::new(cache.table_rows()), Vec::with_capacity(batch_size))
         });
         shuffle.next_rows(batch_size, rows);
-        if rows.is_empty() {
-            return None;
+        let first = *rows.first()?;
+        if negative_share.value() < 1.0 {
+            let kept = |row: &u32| unit(mix(key, u64::from(*row))) < negative_share.value();
+            rows.retain(|row| cache.label(*row as usize) == 1 || kept(row));
+            if rows.is_empty() {
+                rows.push(first);
+            }
         }
         let mut batch = cache.batch(rows.iter().map(|row| *row as usize));
         dedup.run(&mut batch);
@@ -123,10 +132,12 @@ mod tests {
     use super::super::cache::tests::cache_of;
     use super::*;
 
+    const ALL: Portion = Portion::WHOLE;
+
     #[test]
     fn an_epoch_gives_every_row_once_and_resumes_at_any_batch() {
         let (_folder, cache) = cache_of(1000, 3);
-        let all: Vec<Batch> = epoch(&cache, Seed(1), 0, 64, 0, 1000).collect();
+        let all: Vec<Batch> = epoch(&cache, Seed(1), 0, 64, 0, 1000, ALL).collect();
         assert_eq!(all.len(), 16);
         assert_eq!(all[15].rows, 40);
         let mut first_ids: Vec<u32> = all.iter().flat_map(|batch| batch.ids.iter().step_by(3)).copied().collect();
@@ -135,11 +146,32 @@ mod tests {
         expected.sort_unstable();
         assert_eq!(first_ids, expected);
         for from in [0, 1, 15, 16, 99] {
-            let rest = epoch(&cache, Seed(1), 0, 64, from, 1000);
+            let rest = epoch(&cache, Seed(1), 0, 64, from, 1000, ALL);
             assert_eq!(rest.len(), 16_usize.saturating_sub(from));
             assert_eq!(rest.collect::<Vec<_>>(), all[from.min(16)..]);
         }
-        assert_ne!(epoch(&cache, Seed(1), 1, 64, 0, 1000).next().unwrap(), all[0]);
+        assert_ne!(epoch(&cache, Seed(1), 1, 64, 0, 1000, ALL).next().unwrap(), all[0]);
+    }
+
+    #[test]
+    fn a_share_of_the_negatives_is_kept_and_another_one_each_epoch() {
+        let (_folder, cache) = cache_of(3000, 2);
+        let rows = |number: u64| {
+            let share = Portion::new(0.25).unwrap();
+            let batches: Vec<Batch> = epoch(&cache, Seed(1), number, 64, 0, 3000, share).collect();
+            let labels: Vec<f32> = batches.iter().flat_map(|batch| batch.labels.clone()).collect();
+            let negatives: std::collections::BTreeSet<u32> = batches
+                .iter()
+                .flat_map(|batch| batch.ids.chunks(2).zip(&batch.labels))
+                .filter(|(_, label)| **label < 0.5)
+                .map(|(ids, _)| ids[0])
+                .collect();
+            (labels, negatives)
+        };
+        let ((labels, first), (_, second)) = (rows(0), rows(1));
+        assert_eq!(labels.iter().filter(|label| **label > 0.5).count(), 1000);
+        assert!((420..580).contains(&first.len()), "{}", first.len());
+        assert!(first.intersection(&second).count() < first.len() / 2);
     }
 
     #[test]
@@ -157,7 +189,7 @@ mod tests {
     #[test]
     fn a_dropped_epoch_ends_its_thread() {
         let (_folder, cache) = cache_of(1000, 2);
-        let mut batches = epoch(&cache, Seed(1), 0, 1, 0, 1000);
+        let mut batches = epoch(&cache, Seed(1), 0, 1, 0, 1000, ALL);
         let thread = batches.thread.take().unwrap();
         drop(batches);
         thread.join().unwrap();

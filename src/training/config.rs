@@ -8,7 +8,7 @@ use super::Schedule;
 use crate::{
     device::DeviceName,
     metrics::MetricName,
-    ranges::{Count, NonNegative, Positive},
+    ranges::{Count, NonNegative, Portion, Positive},
     seed::Seed,
 };
 
@@ -22,6 +22,9 @@ pub struct TrainingConfig {
     pub epochs: Count,
     /// Rows a step. Default 1024.
     pub batch_size: Count,
+    /// Of the training rows with label 0 an epoch sees only this share, in each epoch another one; all probabilities are
+    /// corrected for it. A batch is of `batch_size` rows before. Default 1.
+    pub negative_share: Portion,
     /// The rule that updates the dense weights. Default `"adam"`.
     pub optimizer: DenseOptimizer,
     /// Of the dense weights. Default 1e-3.
@@ -47,6 +50,7 @@ impl Default for TrainingConfig {
             seed: Seed(2019),
             epochs: Count::new(1).expect("1 is above 0"),
             batch_size: Count::new(1024).expect("1024 is above 0"),
+            negative_share: Portion::WHOLE,
             optimizer: DenseOptimizer::default(),
             learning_rate: Positive::new(1e-3).expect("1e-3 is above 0"),
             clip_norm: NonNegative::new(10.0).expect("10 is not negative"),
@@ -56,6 +60,16 @@ impl Default for TrainingConfig {
             checkpoint_minutes: Positive::new(10.0).expect("10 is above 0"),
             device: DeviceName::default(),
         }
+    }
+}
+
+impl TrainingConfig {
+    /// What is added to the logits of a model that saw a share `w` of the negative rows, whose odds are `1/w` times too high:
+    /// `ln w` (He et al. 2014, "Practical lessons from predicting clicks on ads at Facebook", section 6.3).
+    pub fn logit_offset(&self) -> f32 {
+        #[expect(clippy::cast_possible_truncation, reason = "logits are f32")]
+        let offset = self.negative_share.value().ln() as f32;
+        offset
     }
 }
 

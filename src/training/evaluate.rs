@@ -28,13 +28,13 @@ impl Scores {
     }
 }
 
-/// Scores all rows of `cache`.
-pub fn score(model: &Model, embedding: &Embedding, cache: &Cache, device: &Device) -> Scores {
+/// Scores all rows of `cache`; see [`TrainingConfig::logit_offset`](super::TrainingConfig::logit_offset).
+pub fn score(model: &Model, embedding: &Embedding, cache: &Cache, logit_offset: f32, device: &Device) -> Scores {
     let model = model.valid();
     let device = device.clone().inner();
     let mut scores = Scores::default();
     for batch in ordered(cache, BATCH_SIZE) {
-        scores.logits.extend(score_batch(&model, embedding, &batch, &device));
+        scores.logits.extend(score_batch(&model, embedding, &batch, logit_offset, &device));
         scores.labels.extend(&batch.labels);
         scores.groups.extend(&batch.groups);
     }
@@ -42,7 +42,15 @@ pub fn score(model: &Model, embedding: &Embedding, cache: &Cache, device: &Devic
 }
 
 /// The logits of one batch; neither model nor device has autodiff.
-pub fn score_batch(model: &Model, embedding: &Embedding, batch: &Batch, device: &Device) -> Vec<f32> {
+pub fn score_batch(
+    model: &Model,
+    embedding: &Embedding,
+    batch: &Batch,
+    logit_offset: f32,
+    device: &Device,
+) -> Vec<f32> {
     let output = model.forward(&embedding.gather(batch, device).embedded());
-    output.logits.into_data().try_to_vec().expect("logits are f32, as the weights are")
+    let mut logits: Vec<f32> = output.logits.into_data().try_to_vec().expect("logits are f32, as the weights are");
+    logits.iter_mut().for_each(|logit| *logit += logit_offset);
+    logits
 }

@@ -83,7 +83,8 @@ impl Run<'_> {
         let from_batch = usize::try_from(self.progress.batch).expect("a batch number fits the address space");
         let size = config.batch_size.get();
         let (seed, shuffle_rows) = (config.seed, self.plan.shuffle_rows);
-        let mut batches = epoch(self.plan.train, seed, self.progress.epoch, size, from_batch, shuffle_rows);
+        let mut batches =
+            epoch(self.plan.train, seed, self.progress.epoch, size, from_batch, shuffle_rows, config.negative_share);
         let mut clock = Clock::start();
         while let Some(batch) = batches.next() {
             let factor = self.rate_factor();
@@ -181,7 +182,13 @@ impl Run<'_> {
             self.save_best()?;
             return Ok(None);
         };
-        let scores = score(self.trainer.model(), &self.trainer.embedding, validation, self.trainer.device());
+        let scores = score(
+            self.trainer.model(),
+            &self.trainer.embedding,
+            validation,
+            self.plan.config.logit_offset(),
+            self.trainer.device(),
+        );
         let evaluation = scores.evaluate();
         let event = self.step_event();
         let record = EvaluationRecord {

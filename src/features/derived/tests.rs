@@ -282,9 +282,15 @@ fn two_fields() -> Vocabulary {
 }
 
 fn small_cache(path: &Path, rows: usize, label: impl Fn(usize) -> u8) -> Cache {
-    let layout =
-        CacheLayout { fields: vec!["a".into(), "b".into()], table_rows: 7, has_values: false, has_groups: false };
-    let mut encoded = Encoded { fields: 2, ..Encoded::default() };
+    let layout = CacheLayout {
+        fields: vec!["a".into(), "b".into()],
+        extra: Vec::new(),
+        table_rows: 7,
+        has_values: false,
+        has_weights: false,
+        has_groups: false,
+    };
+    let mut encoded = Encoded { columns: 2, ..Encoded::default() };
     for row in 0..rows {
         let number = u32::try_from(row).unwrap();
         encoded.ids.extend([number % 4, 4 + number / 2 % 3]);
