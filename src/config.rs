@@ -44,6 +44,8 @@ pub struct CompareConfig {
     pub models: Vec<String>,
     /// Trainings a model, each with a seed of its own. Default 1.
     pub seeds: Count,
+    /// Of these so many train each candidate of a model's grid; their mean decides. Default 1.
+    pub search_seeds: Count,
     /// `[compare.set.NAME]`: dotted keys, within quotes, and their values for one model, or `all`. Default: none.
     pub set: BTreeMap<String, Settings>,
     /// `[compare.grid.NAME]`: dotted keys and the values to try for one model, or `all`; of all combinations the one with
@@ -59,6 +61,7 @@ impl Default for CompareConfig {
         Self {
             models: ["fm", "nfm", "afm", "deepfm", "xdeepfm", "secn"].map(str::to_owned).into(),
             seeds: Count::new(1).expect("1 is above 0"),
+            search_seeds: Count::new(1).expect("1 is above 0"),
             set: BTreeMap::new(),
             grid: BTreeMap::new(),
         }

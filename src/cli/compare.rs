@@ -126,9 +126,7 @@ impl Contest<'_> {
         for (number, candidate) in (1..).zip(candidates) {
             let line = settings_line(&candidate.settings);
             self.terminal.say(&format!("{model}, candidate {number} of {}: {line}", candidates.len()));
-            let path = self.path.join("search").join(model).join(number.to_string());
-            self.trained(&candidate.config, &path)?;
-            let validation = best_validation(&path, metric)?;
+            let validation = self.search(&format!("{model}/{number}"), candidate, metric)?;
             settings.candidates.push(Candidate { settings: candidate.settings.clone(), validation });
         }
         let (best, value) =
@@ -137,6 +135,19 @@ impl Contest<'_> {
         let line = settings_line(&settings.chosen);
         self.terminal.say(&format!("{model}: chosen {line} ({metric} {value:.5} on the validation part)"));
         Ok((&candidates[best], settings))
+    }
+
+    /// The mean of a candidate's best evaluations over the search's seeds.
+    fn search(&mut self, place: &str, candidate: &Variant, metric: MetricName) -> anyhow::Result<Option<Metrics>> {
+        let path = self.path.join("search").join(place);
+        let mut validations = Vec::new();
+        for (position, seed) in self.plan.search_seeds().enumerate() {
+            let path = if position == 0 { path.clone() } else { path.with_extension(format!("seed-{seed}")) };
+            self.trained(&candidate.with_seed(seed), &path)?;
+            validations.extend(best_validation(&path, metric)?);
+        }
+        let all_known = validations.len() == self.plan.search_seeds().count();
+        Ok(all_known.then(|| Metrics::mean(&validations)))
     }
 
     /// The model's trainings with all seeds.
@@ -150,7 +161,8 @@ impl Contest<'_> {
         let record = self.trained(&variant.with_seed(seed), &path)?;
         let test = self.prepared.test.as_ref().expect("a comparison without test rows was refused");
         let loaded = Loaded::open(&path, &self.device.1)?;
-        let scores = score(&loaded.model, &loaded.embedding, test, &self.device.1);
+        let offset = variant.config.training.logit_offset();
+        let scores = score(&loaded.model, &loaded.embedding, test, offset, &self.device.1);
         let metrics = record.test.unwrap_or_default();
         let result = ModelResult {
             model: model.to_owned(),

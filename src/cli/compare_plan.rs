@@ -23,6 +23,7 @@ pub(super) struct Plan {
     /// The models, in the order in which they are trained.
     pub(super) entrants: Vec<Entrant>,
     seeds: Count,
+    search_seeds: Count,
 }
 
 /// A model and all that is tried for it.
@@ -61,13 +62,19 @@ impl Plan {
             Ok(Entrant { model: model.clone(), candidates })
         };
         let entrants = compare.models.iter().map(entrant).collect::<anyhow::Result<_>>()?;
-        Ok(Self { config, entrants, seeds: compare.seeds })
+        Ok(Self { config, entrants, seeds: compare.seeds, search_seeds: compare.search_seeds })
     }
 
     /// One a training of each model.
     pub(super) fn seeds(&self) -> Range<u64> {
         let first = self.config.training.seed.0;
         first..first + self.seeds.get() as u64
+    }
+
+    /// One a training of each candidate.
+    pub(super) fn search_seeds(&self) -> Range<u64> {
+        let first = self.config.training.seed.0;
+        first..first + self.search_seeds.get() as u64
     }
 
     /// The configs of all candidates of all models.

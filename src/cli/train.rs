@@ -144,7 +144,7 @@ impl Experiment<'_> {
         let best = self.folder.checkpoints().join("best");
         let (model, _) = load_best(&best, trainer.model().clone(), &mut trainer.embedding)
             .context("cannot read the best checkpoint")?;
-        let scores = score(&model, &trainer.embedding, cache, config.training.logit_offset(), trainer.device());
+        let scores = score(&model, &trainer.embedding, cache, self.config.training.logit_offset(), trainer.device());
         let evaluation = scores.evaluate();
         for undefined in &evaluation.undefined {
             terminal.warn(&undefined.to_string());

@@ -30,7 +30,7 @@ pub struct ModelSettings {
     pub chosen: KeyValues,
     /// The metric of the validation part that decides between candidates.
     pub metric: MetricName,
-    /// All that were tried, each trained with the first seed; empty where there was nothing to choose from.
+    /// All that were tried, each trained with the first seeds; empty where there was nothing to choose from.
     pub candidates: Vec<Candidate>,
 }
 
@@ -39,7 +39,8 @@ pub struct ModelSettings {
 #[serde(deny_unknown_fields)]
 pub struct Candidate {
     pub settings: KeyValues,
-    /// At the evaluation in which the deciding metric was best; `None` where no evaluation has that metric.
+    /// At the evaluation in which the deciding metric was best, the mean over the search's seeds; `None` where no evaluation has
+    /// that metric.
     pub validation: Option<Metrics>,
 }
 

@@ -36,6 +36,33 @@ pub struct Metrics {
     pub auc_interval: Option<[f64; 2]>,
 }
 
+impl Metrics {
+    /// The mean of each metric over several evaluations, for instance one a seed; undefined where one of them is.
+    pub fn mean(all: &[Self]) -> Self {
+        let mean = |of: fn(&Self) -> Option<f64>| {
+            let values: Option<Vec<f64>> = all.iter().map(of).collect();
+            values.filter(|values| !values.is_empty()).map(|values| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        let low = mean(|metrics| metrics.auc_interval.map(|[low, _]| low));
+        let high = mean(|metrics| metrics.auc_interval.map(|[_, high]| high));
+        Self {
+            logloss: mean(|metrics| metrics.logloss),
+            auc: mean(|metrics| metrics.auc),
+            pr_auc: mean(|metrics| metrics.pr_auc),
+            accuracy: mean(|metrics| metrics.accuracy),
+            precision: mean(|metrics| metrics.precision),
+            recall: mean(|metrics| metrics.recall),
+            f1: mean(|metrics| metrics.f1),
+            click_rate: mean(|metrics| metrics.click_rate),
+            mean_probability: mean(|metrics| metrics.mean_probability),
+            normalized_entropy: mean(|metrics| metrics.normalized_entropy),
+            calibration_error: mean(|metrics| metrics.calibration_error),
+            gauc: mean(|metrics| metrics.gauc),
+            auc_interval: low.zip(high).map(|(low, high)| [low, high]),
+        }
+    }
+}
+
 /// Metrics, with a reason for each that is undefined.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluation {
@@ -187,6 +214,18 @@ mod tests {
     fn missing(evaluation: &Evaluation) -> Vec<(Vec<&'static str>, String)> {
         let all = evaluation.undefined.iter();
         all.map(|undefined| (undefined.metrics.clone(), undefined.reason.to_string())).collect()
+    }
+
+    #[test]
+    fn a_mean_is_undefined_where_one_is() {
+        let one = Metrics { logloss: Some(0.4), auc: Some(0.7), auc_interval: Some([0.6, 0.8]), ..Metrics::default() };
+        let two = Metrics { logloss: Some(0.6), auc: None, auc_interval: Some([0.7, 1.0]), ..Metrics::default() };
+        let mean = Metrics::mean(&[one.clone(), two]);
+        assert!((mean.logloss.unwrap() - 0.5).abs() < 1e-12);
+        assert_eq!(mean.auc, None);
+        assert!((mean.auc_interval.unwrap()[1] - 0.9).abs() < 1e-12);
+        assert_eq!(Metrics::mean(&[one.clone()]), one);
+        assert_eq!(Metrics::mean(&[]), Metrics::default());
     }
 
     #[test]

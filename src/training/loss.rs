@@ -66,6 +66,18 @@ mod tests {
         assert!((loss - (1e4 + std::f32::consts::LN_2) / 3.0).abs() < 1e-2, "{loss}");
     }
 
+    #[test]
+    fn weights_are_those_of_a_weighted_mean() {
+        let device = Device::flex();
+        let logits = Tensor::<1>::from_floats([0.5, -1.0, 2.0], &device);
+        let labels = Tensor::<1>::from_floats([1.0, 0.0, 0.0], &device);
+        let one = |logit: f32, label: f32| (1.0 + (-logit).exp()).ln() + (1.0 - label) * logit;
+        let output = Logits { logits, towers: None };
+        let weights = Tensor::<1>::from_floats([0.75, 0.25, 0.0], &device);
+        let loss: f32 = Loss::new(output, &labels, Some(&weights)).logloss.into_scalar();
+        assert!((loss - (0.75 * one(0.5, 1.0) + 0.25 * one(-1.0, 0.0))).abs() < 1e-6, "{loss}");
+    }
+
     /// A label of 1 and logits of 1, 3 and −1, so that `L = 0.3133`, `L_D = 0.0486` and `L_S = 1.3133`.
     #[test]
     fn a_tower_worse_than_the_logits_is_pulled_by_its_lag_and_a_better_one_is_left() {
@@ -73,7 +85,7 @@ mod tests {
         let [logits, deep, shallow] =
             [1.0_f32, 3.0, -1.0].map(|logit| Tensor::<1>::from_floats([logit], &device).require_grad());
         let output = Logits { logits: logits.clone(), towers: Some([deep.clone(), shallow.clone()]) };
-        let loss = Loss::new(output, &Tensor::ones([1], &device));
+        let loss = Loss::new(output, &Tensor::ones([1], &device), None);
         let near = |found: f32, expected: f32| assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         near(loss.logloss.clone().into_scalar(), 0.3133);
         near(loss.total.clone().into_scalar(), 0.3133 + 1.0 * 1.3133);

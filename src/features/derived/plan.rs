@@ -140,13 +140,20 @@ fn wrong(key: &'static str, expected: &'static str, found: &str) -> FeaturesErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::numeric::Buckets;
 
     fn plan_of(text: &str) -> Result<DerivedPlan, String> {
         let features: FeaturesConfig = toml::from_str(text).unwrap();
-        let field = |(name, transform): (&str, Transform)| FieldPlan { name: name.into(), transform, min_count: 1 };
+        let field = |(name, transform): (&str, Transform)| FieldPlan {
+            name: name.into(),
+            transform,
+            many: None,
+            min_count: 1,
+            max_size: usize::MAX,
+        };
         let fields = [
             ("a", Transform::Text),
-            ("x", Transform::Log2Bucket),
+            ("x", Transform::Buckets(Buckets::Log2)),
             ("b", Transform::Text),
             ("z", Transform::MinMax),
             ("c", Transform::Text),
