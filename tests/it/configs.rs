@@ -82,7 +82,9 @@ fn every_key_stands_in_the_docs() {
     }
     for model in MODELS.iter().filter(|model| !["lr", "fm", "fwfm", "secn"].contains(&model.name)) {
         let models = section("## `[model.NAME]`");
-        let row = models.lines().find(|line| line.split('|').nth(1).is_some_and(|names| names.contains(&format!("`{}`", model.name))));
+        let row = models
+            .lines()
+            .find(|line| line.split('|').nth(1).is_some_and(|names| names.contains(&format!("`{}`", model.name))));
         let row = row.unwrap_or_else(|| panic!("docs/config.md has no row for the model `{}`", model.name));
         for key in known_keys(&format!("[model.{}]", model.name)) {
             assert!(row.contains(&format!("`{key}")), "docs/config.md lacks `{key}` of `{}`", model.name);

@@ -134,7 +134,10 @@ fn a_history_counts_the_rows_above() {
     assert_eq!(trained["fields"], 8);
     assert_eq!(logloss(&json(&mut experiment.eval("run"))["metrics"]), logloss(&trained["test"]));
     let several = ["--set", "features.counts={ fields = [\"tags\"] }"];
-    assert_has(&failure(experiment.train("other").args(several), 2), &["features.counts.fields", "`tags`, which has several"]);
+    assert_has(
+        &failure(experiment.train("other").args(several), 2),
+        &["features.counts.fields", "`tags`, which has several"],
+    );
 }
 
 /// The same rows with and without a header, and with another separator.
