@@ -4,6 +4,8 @@
 //! one's head, a [`Reader`] cuts all of them into [`RawBlock`]s (in order, on one thread), and [`split`] turns a block into a
 //! [`RowBlock`] (pure, so on any thread). A format is one file and one line of the registry below.
 
+#[cfg(test)]
+mod broken_tests;
 mod cells;
 mod config;
 mod criteo;

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use super::{ColumnRef, DataConfig, DataError, FormatName, Input, Reader, RowBlock, Wanted, schema, split};
 use crate::schema::FieldKind;
 
-type Rows = Vec<(Option<u8>, Vec<Vec<u8>>, u64)>;
+pub(super) type Rows = Vec<(Option<u8>, Vec<Vec<u8>>, u64)>;
 
-fn config(format: FormatName) -> DataConfig {
+pub(super) fn config(format: FormatName) -> DataConfig {
     toml::from_str(&format!("format = \"{}\"\ntrain = [\"-\"]\n", format.as_str())).unwrap()
 }
 
@@ -25,7 +25,7 @@ fn write(bytes: &[u8]) -> Written {
     Written { _folder: folder, path }
 }
 
-fn read(config: &DataConfig, bytes: &[u8], block_bytes: usize, label_required: bool) -> Result<Rows, DataError> {
+pub(super) fn read(config: &DataConfig, bytes: &[u8], block_bytes: usize, label_required: bool) -> Result<Rows, DataError> {
     let written = write(bytes);
     let inputs = vec![Input::File(written.path.clone())];
     let schema = schema(config, &inputs, &|_, kind| kind)?;
@@ -44,14 +44,14 @@ fn read(config: &DataConfig, bytes: &[u8], block_bytes: usize, label_required: b
     Ok(rows)
 }
 
-fn criteo_line(label: &str, first: &str) -> String {
+pub(super) fn criteo_line(label: &str, first: &str) -> String {
     let mut cells = vec![label.to_owned(), first.to_owned()];
     cells.extend((2..=13).map(|number| number.to_string()));
     cells.extend((0..26).map(|number| format!("{:08x}", number * 77)));
     cells.join("\t")
 }
 
-fn message(format: FormatName, text: &str) -> String {
+pub(super) fn message(format: FormatName, text: &str) -> String {
     let error = read(&config(format), text.as_bytes(), 1 << 20, true).unwrap_err().to_string();
     // the folder's name changes
     error.split_once("rows.txt").map_or(error.clone(), |(_, rest)| format!("rows.txt{rest}"))
