@@ -51,11 +51,8 @@ fn line_ends_marks_and_blank_lines_change_nothing() {
     }
     let (one, other) = (criteo_line("1", "7"), criteo_line("0", ""));
     let expected = table(FormatName::Criteo, format!("{one}\n{other}\n").as_bytes());
-    for text in [
-        format!("{one}\r\n{other}\r\n"),
-        format!("\u{feff}{one}\n{other}"),
-        format!("\n{one}\n\n{other}\n\n"),
-    ] {
+    for text in [format!("{one}\r\n{other}\r\n"), format!("\u{feff}{one}\n{other}"), format!("\n{one}\n\n{other}\n\n")]
+    {
         assert_eq!(table(FormatName::Criteo, text.as_bytes()), expected, "{text:?}");
     }
 }
@@ -113,7 +110,12 @@ fn ragged_rows_are_told_with_their_line_or_left_out() {
 #[test]
 fn headers_where_there_should_be_none_and_the_reverse_are_told() {
     let repeated = PLAIN.replace("0,c", "label,x,y\n0,c");
-    assert_refused(FormatName::Csv, &repeated, "rows.txt:3, field `label`: expected 0 or 1, found `label`", "repeat the header");
+    assert_refused(
+        FormatName::Csv,
+        &repeated,
+        "rows.txt:3, field `label`: expected 0 or 1, found `label`",
+        "repeat the header",
+    );
     assert_refused(FormatName::Csv, "1,a,b\n0,c,d\n", "expected a column `label` (`data.label`)", "`data.columns`");
     let named = format!("{}\n{}\n", criteo_line("label", "I1"), criteo_line("1", "7"));
     assert_refused(FormatName::Criteo, &named, "rows.txt:1, field `label`: expected 0 or 1", "looks like a header");
@@ -138,7 +140,10 @@ fn empty_and_overlong_files_are_told() {
 fn numbers_beyond_integers_are_categories_as_written() {
     let huge = "123456789012345678901234567890";
     assert_eq!(csv(&format!("label,x\n1,{huge}\n0,-{huge}\n")), [row(1, &[huge]), row(0, &[&format!("-{huge}")])]);
-    assert_eq!(csv("label,x\n1,1\n0,1.0\n1,1.50\n0,1e0\n"), [row(1, &["1"]), row(0, &["1"]), row(1, &["1.5"]), row(0, &["1e0"])]);
+    assert_eq!(
+        csv("label,x\n1,1\n0,1.0\n1,1.50\n0,1e0\n"),
+        [row(1, &["1"]), row(0, &["1"]), row(1, &["1.5"]), row(0, &["1e0"])]
+    );
     for number in ["inf", "-inf", "1e400"] {
         let text = format!("{}\n", criteo_line("1", number));
         assert_refused(FormatName::Criteo, &text, "field `I1`: expected a finite number", "on_bad_row");

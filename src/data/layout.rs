@@ -266,12 +266,7 @@ fn peek_head(config: &DataConfig, input: &Input) -> Result<Head, DataError> {
 }
 
 /// What a file's first record tells.
-pub(super) fn read_head(
-    format: &Format,
-    record: &[u8],
-    place: &Place,
-    config: &DataConfig,
-) -> Result<Head, DataError> {
+pub(super) fn read_head(format: &Format, record: &[u8], place: &Place, config: &DataConfig) -> Result<Head, DataError> {
     // within quotes it is a cell's own
     if memchr2(b'\r', b'"', record).is_some_and(|position| record[position] == b'\r') {
         return Err(DataError::CarriageReturn { place: place.clone() });

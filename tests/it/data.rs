@@ -36,8 +36,8 @@ const FEATURES: &str = "[features]\nmin_count = 1\n\
 /// A config of the shop's rows, of which the last fifth is the test part too.
 fn shop_experiment(model: &str, data: &str, rows: &str) -> Experiment {
     let experiment = Experiment::new(model);
-    let lines: Vec<&str> = rows.lines().collect();
-    let test = lines[0].to_owned() + "\n" + &lines[lines.len() * 4 / 5..].join("\n") + "\n";
+    let (header, body) = rows.split_once('\n').unwrap();
+    let test = format!("{header}\n{}", last_fifth(body));
     let (train, test) = (experiment.write("shop.csv", rows), experiment.write("shop-test.csv", &test));
     let cache = experiment.path("cache");
     let config = format!(
@@ -46,6 +46,11 @@ fn shop_experiment(model: &str, data: &str, rows: &str) -> Experiment {
     );
     experiment.write("config.toml", &config);
     experiment
+}
+
+fn last_fifth(rows: &str) -> String {
+    let lines: Vec<&str> = rows.lines().collect();
+    lines[lines.len() * 4 / 5..].join("\n") + "\n"
 }
 
 fn logloss(metrics: &Value) -> f64 {
@@ -151,8 +156,7 @@ fn a_table_without_a_header_is_named_by_the_config() {
     let columns = "separator = \";\"\ncolumns = [\"rating\", \"weight\", \"user\", \"tags\", \"price\", \"seen\"]\n";
     let experiment = Experiment::new(FM);
     let path = experiment.write("rows.csv", &without);
-    let lines: Vec<&str> = without.lines().collect();
-    let test = experiment.write("test.csv", &(lines[lines.len() * 4 / 5..].join("\n") + "\n"));
+    let test = experiment.write("test.csv", &last_fifth(&without));
     let config = std::fs::read_to_string(with_header.path("config.toml")).unwrap();
     let (train_line, test_line) = (format!("train = [{path:?}]"), format!("test = [{test:?}]"));
     let replaced: Vec<String> = config

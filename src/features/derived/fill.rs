@@ -81,7 +81,7 @@ impl Vocabulary {
         let Derived { smoothing, .. } = *self.derived();
         let edges = statistic.edges.as_deref().map(|edges| (field, self.field_rows(field).start, edges));
         let count_field = field + usize::from(edges.is_some());
-        let count = statistic.count.map(|count| (count_field, self.field_rows(count_field).start));
+        let count = statistic.count.map(|_| (count_field, self.field_rows(count_field).start));
         let needs_all = earlier.is_none() || statistic.count.is_some_and(|count| count.others);
         for (row, ids) in out.ids.chunks_exact_mut(out.columns).enumerate() {
             let all = if needs_all { statistic.seen_in(ids) } else { Seen::default() };

@@ -134,7 +134,7 @@ impl ThirdPass<'_> {
         let mut counts = vec![0_u32; vocabulary.table_rows() - first_id as usize];
         for first in (0..base.rows()).step_by(GROUP_ROWS) {
             let rows = first..(first + GROUP_ROWS).min(base.rows());
-            let statistics = self.plan.statistics.len();
+            let statistics = vocabulary.derived().statistics.len();
             let columns = earlier.map(|file| file.read(statistics, rows.clone())).transpose()?;
             for encoded in fill_group(base, vocabulary, &rows, columns.as_deref()) {
                 let derived = encoded.ids.chunks_exact(encoded.columns);
