@@ -33,7 +33,7 @@ pub use batches::{Batches, epoch, ordered};
 pub use cache::{Cache, CacheLayout, CacheWriter};
 pub use config::{FeaturesConfig, FieldConfig, MemoryLimit, TimeConfig, VocabularyConfig};
 pub use derived::{Choice, CountOf, Counts, CountsConfig, StatisticsConfig};
-pub use encode::Encoded;
+pub use encode::{Encoded, LeftOut};
 pub use error::FeaturesError;
 pub use many::Pooling;
 pub use numeric::{Numeric, TimePart};

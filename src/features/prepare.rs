@@ -13,6 +13,7 @@ use super::{
     config::{FeaturesConfig, VocabularyConfig},
     count::Counters,
     derived::{DerivedPlan, ThirdPass, derive},
+    encode::LeftOut,
     error::{FeaturesError, io_error},
     key::{Fingerprint, check_unchanged, fingerprints, identity, key},
     parts::Splitter,
@@ -225,22 +226,22 @@ impl Work<'_> {
 
     /// Pass 2, and pass 3 behind the training rows; the rows of other files get all of their ids at once.
     fn write(&mut self, folder: &Path, vocabulary: Arc<Vocabulary>, splitter: &Splitter) -> Result<(), FeaturesError> {
-        let mut skipped_rows = 0;
+        let mut left_out = LeftOut::default();
         let mut parts = vec!["train"];
         let has_validation = self.data.validation != Validation::None;
         if has_validation {
             parts.push("validation");
         }
         let split = has_validation && self.inputs.validation.is_empty();
-        skipped_rows += self.write_train(folder, &vocabulary, splitter, split)?;
+        left_out += self.write_train(folder, &vocabulary, splitter, split)?;
         let vocabulary = &self.derive(folder, vocabulary, split)?;
         if has_validation && !split {
             let inputs = self.inputs.validation.clone();
-            skipped_rows += self.write_part(folder, "validation", inputs, vocabulary)?;
+            left_out += self.write_part(folder, "validation", inputs, vocabulary)?;
         }
         if !self.inputs.test.is_empty() {
             parts.push("test");
-            skipped_rows += self.write_part(folder, "test", self.inputs.test.clone(), vocabulary)?;
+            left_out += self.write_part(folder, "test", self.inputs.test.clone(), vocabulary)?;
         }
         vocabulary.save(&folder.join("vocabulary.arrow"))?;
         let mut files = BTreeMap::new();
@@ -248,7 +249,7 @@ impl Work<'_> {
             let path = folder.join(&name);
             files.insert(name, fs::metadata(&path).map_err(io_error(&path))?.len());
         }
-        let manifest = Manifest { schema: self.schema.clone(), skipped_rows, files };
+        let manifest = Manifest { schema: self.schema.clone(), left_out, files };
         let json = serde_json::to_vec_pretty(&manifest).expect("a manifest can be written as JSON");
         write_durably(&folder.join("manifest.json"), &json)
     }
@@ -278,12 +279,12 @@ impl Work<'_> {
         vocabulary: &Arc<Vocabulary>,
         splitter: &Splitter,
         split: bool,
-    ) -> Result<u64, FeaturesError> {
+    ) -> Result<LeftOut, FeaturesError> {
         let mut train = CacheWriter::create(&folder.join("train.arrow"), self.layout(vocabulary))?;
         let validation = split.then(|| CacheWriter::create(&folder.join("validation.arrow"), self.layout(vocabulary)));
         let mut validation = validation.transpose()?;
         let extra = self.extra();
-        let (mut number, mut skipped) = (0, 0);
+        let (mut number, mut left_out) = (0, LeftOut::default());
         self.encode(self.inputs.train.clone(), extra, vocabulary, |block| {
             let rows = block.encoded.rows();
             let validates = |row: &usize| splitter.validates(number + *row as u64, &block.rows, *row);
@@ -292,7 +293,7 @@ impl Work<'_> {
                 validation.push(&block.encoded, (0..rows).filter(validates))?;
             }
             number += rows as u64;
-            skipped += block.rows.skipped();
+            left_out += block.left_out();
             Ok(())
         })?;
         splitter.check(&self.data.validation, number)?;
@@ -300,7 +301,7 @@ impl Work<'_> {
         if let Some(validation) = validation {
             check_rows("validation", validation.finish()?, " among the training rows")?;
         }
-        Ok(skipped)
+        Ok(left_out)
     }
 
     fn write_part(
@@ -309,16 +310,16 @@ impl Work<'_> {
         part: &'static str,
         inputs: Vec<Input>,
         vocabulary: &Arc<Vocabulary>,
-    ) -> Result<u64, FeaturesError> {
+    ) -> Result<LeftOut, FeaturesError> {
         let mut writer = CacheWriter::create(&folder.join(format!("{part}.arrow")), self.layout(vocabulary))?;
-        let mut skipped = 0;
+        let mut left_out = LeftOut::default();
         let extra = self.data.group.iter().cloned().collect();
         self.encode(inputs, extra, vocabulary, |block| {
-            skipped += block.rows.skipped();
+            left_out += block.left_out();
             writer.push(&block.encoded, 0..block.encoded.rows())
         })?;
         check_rows(part, writer.finish()?, "")?;
-        Ok(skipped)
+        Ok(left_out)
     }
 
     fn encode(
