@@ -11,6 +11,7 @@ mod cache;
 mod config;
 mod count;
 mod derived;
+mod draft;
 mod encode;
 mod error;
 mod key;

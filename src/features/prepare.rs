@@ -13,6 +13,7 @@ use super::{
     config::{FeaturesConfig, VocabularyConfig},
     count::Counters,
     derived::{DerivedPlan, ThirdPass, derive},
+    draft::{DraftWriter, renumber},
     encode::LeftOut,
     error::{FeaturesError, io_error},
     key::{Fingerprint, check_unchanged, fingerprints, identity, key},
@@ -159,15 +160,10 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn build(mut self, folder: &Path) -> Result<(), FeaturesError> {
-        let splitter = self.splitter()?;
-        let vocabulary = match self.features.vocabulary {
-            VocabularyConfig::Exact => self.count(&splitter)?,
-            VocabularyConfig::Hash(ids) => Vocabulary::hashed(self.plan, ids.get())?,
-        };
         let temporary = folder.with_extension(format!("{}.new", std::process::id()));
         let _ = fs::remove_dir_all(&temporary);
         fs::create_dir_all(&temporary).map_err(io_error(&temporary))?;
-        let written = self.write(&temporary, Arc::new(vocabulary), &splitter);
+        let written = self.write(&temporary);
         let unchanged = written.and_then(|()| check_unchanged(self.files));
         if let Err(error) = unchanged.and_then(|()| replace(&temporary, folder)) {
             let _ = fs::remove_dir_all(&temporary);
@@ -203,38 +199,95 @@ impl Work<'_> {
         })
     }
 
-    /// Pass 1.
-    fn count(&mut self, splitter: &Splitter) -> Result<Vocabulary, FeaturesError> {
+    /// The vocabulary, and the training part with the validation rows among it.
+    fn count_and_write(&mut self, folder: &Path, split: bool) -> Result<(Vocabulary, LeftOut), FeaturesError> {
+        let splitter = self.splitter()?;
+        match self.features.vocabulary {
+            VocabularyConfig::Exact if self.plan.iter().all(FieldPlan::is_numbered) => {
+                let layout = CacheLayout {
+                    fields: self.plan.iter().map(|field| field.name.clone()).collect(),
+                    extra: Vec::new(),
+                    table_rows: 0,
+                    has_values: false,
+                    has_weights: self.data.weight.is_some(),
+                    has_groups: self.data.group.is_some(),
+                };
+                let group = self.data.group.as_ref().map(|_| 0);
+                let writer = DraftWriter::create(folder, &layout, split, group)?;
+                let (vocabulary, ids, left_out) = self.count(&splitter, Some(writer))?;
+                self.renumber(folder, &vocabulary, ids, split)?;
+                Ok((vocabulary, left_out))
+            }
+            VocabularyConfig::Exact => {
+                let vocabulary = Arc::new(self.count(&splitter, None)?.0);
+                let left_out = self.write_train(folder, &vocabulary, &splitter, split)?;
+                Ok((Arc::unwrap_or_clone(vocabulary), left_out))
+            }
+            VocabularyConfig::Hash(ids) => {
+                let vocabulary = Arc::new(Vocabulary::hashed(self.plan, ids.get())?);
+                let left_out = self.write_train(folder, &vocabulary, &splitter, split)?;
+                Ok((Arc::unwrap_or_clone(vocabulary), left_out))
+            }
+        }
+    }
+
+    /// Pass 1; gives each field's id of each draft too.
+    fn count(
+        &mut self,
+        splitter: &Splitter,
+        writer: Option<DraftWriter>,
+    ) -> Result<(Vocabulary, Vec<Vec<u32>>, LeftOut), FeaturesError> {
         let threads = rayon::current_num_threads();
-        let counters = Counters::start(self.plan, threads, self.features.max_memory);
+        let mut counters = Counters::start(self.plan, threads, self.features.max_memory, writer);
         let (blocks, progress) = stream_rows(self.data, self.inputs.train.clone(), self.wanted(self.extra()))?;
-        let mut number = 0;
+        let (mut number, mut left_out) = (0, LeftOut::default());
         for block in blocks {
             let block = block?;
             let rows = block.rows();
-            let trains = |row: &usize| !splitter.validates(number + *row as u64, &block, *row);
-            let training = (0..rows).filter(trains);
-            let training = training.map(|row| u32::try_from(row).expect("a block has fewer than 2^32 rows")).collect();
-            counters.push(block, training)?;
+            left_out.rows += block.skipped();
+            let trains = (0..rows).map(|row| !splitter.validates(number + row as u64, &block, row)).collect();
+            counters.push(block, trains)?;
             number += rows as u64;
             let (bytes, total_bytes) = (progress.read(), progress.total);
             (self.observe)(PrepareEvent::Progress { pass: Pass::Counting, rows: number, bytes, total_bytes });
         }
         splitter.check(&self.data.validation, number)?;
-        Vocabulary::build(self.plan, counters.finish())
+        let (vocabulary, ids) = Vocabulary::build(self.plan, counters.finish()?)?;
+        Ok((vocabulary, ids, left_out))
     }
 
-    /// Pass 2, and pass 3 behind the training rows; the rows of other files get all of their ids at once.
-    fn write(&mut self, folder: &Path, vocabulary: Arc<Vocabulary>, splitter: &Splitter) -> Result<(), FeaturesError> {
-        let mut left_out = LeftOut::default();
+    /// Pass 2 over drafts.
+    fn renumber(
+        &mut self,
+        folder: &Path,
+        vocabulary: &Vocabulary,
+        ids: Vec<Vec<u32>>,
+        split: bool,
+    ) -> Result<(), FeaturesError> {
+        let ids = Arc::new(ids);
+        let parts: &[(&'static str, &'static str)] =
+            &[("train", " beside the validation rows"), ("validation", " among the training rows")];
+        for (part, because) in &parts[..1 + usize::from(split)] {
+            let observe = &mut self.observe;
+            let layout = CacheLayout::of(vocabulary, self.data.weight.is_some(), self.data.group.is_some());
+            let rows = renumber(folder, part, layout, &ids, |rows, bytes, total_bytes| {
+                observe(PrepareEvent::Progress { pass: Pass::Encoding, rows, bytes, total_bytes: Some(total_bytes) });
+            })?;
+            check_rows(part, rows, because)?;
+        }
+        Ok(())
+    }
+
+    /// Passes 1 and 2, and pass 3 behind the training rows; the rows of other files get all of their ids at once.
+    fn write(&mut self, folder: &Path) -> Result<(), FeaturesError> {
         let mut parts = vec!["train"];
         let has_validation = self.data.validation != Validation::None;
         if has_validation {
             parts.push("validation");
         }
         let split = has_validation && self.inputs.validation.is_empty();
-        left_out += self.write_train(folder, &vocabulary, splitter, split)?;
-        let vocabulary = &self.derive(folder, vocabulary, split)?;
+        let (vocabulary, mut left_out) = self.count_and_write(folder, split)?;
+        let vocabulary = &self.derive(folder, Arc::new(vocabulary), split)?;
         if has_validation && !split {
             let inputs = self.inputs.validation.clone();
             left_out += self.write_part(folder, "validation", inputs, vocabulary)?;
