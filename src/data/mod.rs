@@ -16,6 +16,7 @@ mod label;
 mod layout;
 mod libsvm;
 mod made;
+mod parquet;
 mod reader;
 mod records;
 mod rows;
@@ -72,6 +73,7 @@ registry! {
     Tsv = "tsv" => delimited::TSV;
     Libsvm = "libsvm" => libsvm::LIBSVM;
     Libffm = "libffm" => libsvm::LIBFFM;
+    Parquet = "parquet" => parquet::PARQUET;
 }
 
 impl FormatName {
