@@ -20,10 +20,18 @@ use super::plan::{FieldPlan, Transform};
 use crate::data::RowBlock;
 
 /// Blocks that wait for a thread.
-const BLOCKS_AHEAD: usize = 2;
+const BLOCKS_AHEAD: usize = 8;
+
+/// A value in the order in which values are met, and the training rows that have it. They stand together, since each visit of a
+/// map's entry costs a miss of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Met {
+    pub(super) number: u32,
+    pub(super) rows: u32,
+}
 
 /// What a map has for a value that was not met before.
-const NEW: u32 = u32::MAX;
+const NEW: Met = Met { number: u32::MAX, rows: 0 };
 
 /// What the rows tell of one field. Counts stop at `u32::MAX`.
 #[derive(Clone, Debug)]
@@ -32,17 +40,16 @@ pub(super) struct Counted {
     /// The most values of a row, where there may be several.
     pub(super) most: usize,
     pub(super) values: CountedValues,
-    /// The training rows of each value that has a number.
-    pub(super) counts: Vec<u32>,
+    /// How many values have a number.
+    pub(super) met: u32,
 }
 
-/// Values have numbers in the order in which they are met.
 #[derive(Clone, Debug)]
 pub(super) enum CountedValues {
-    Texts(TextMap<u32>),
-    Buckets(Buckets, NumberMap<u32>),
+    Texts(TextMap<Met>),
+    Buckets(Buckets, NumberMap<Met>),
     /// Numbers as they are, for so many quantiles.
-    Numbers(NumberMap<u32>, u32),
+    Numbers(NumberMap<Met>, u32),
     Moments(Moments),
     Extremes(Extremes),
 }
@@ -58,13 +65,13 @@ impl Counted {
             Transform::Standardize => CountedValues::Moments(Moments::default()),
             Transform::MinMax => CountedValues::Extremes(Extremes::default()),
         };
-        Self { missing: 0, most: 0, values, counts: Vec::new() }
+        Self { missing: 0, most: 0, values, met: 0 }
     }
 
     /// Counts the field's cells in those of `block`'s rows that train, and gives all rows' drafts of an id: 1 and the value's
     /// number, or 0 where it is missing; nothing for a field whose ids don't follow from such numbers.
     fn add(&mut self, field: usize, many: Option<&Many>, block: &RowBlock, trains: &[bool]) -> Vec<u32> {
-        let mut counter = Counter { counts: &mut self.counts, missing: &mut self.missing };
+        let mut counter = Counter { met: &mut self.met, missing: &mut self.missing };
         let numbers = || block.numbers(field).zip(trains);
         match &mut self.values {
             CountedValues::Texts(map) if let Some(many) = many => {
@@ -112,32 +119,29 @@ impl Counted {
     }
 
     fn bytes(&self) -> usize {
-        let counts = size_of_val(&self.counts[..]);
-        counts
-            + match &self.values {
-                CountedValues::Texts(map) => map.bytes(),
-                CountedValues::Buckets(_, map) | CountedValues::Numbers(map, _) => map.bytes(),
-                CountedValues::Moments(_) | CountedValues::Extremes(_) => 0,
-            }
+        match &self.values {
+            CountedValues::Texts(map) => map.bytes(),
+            CountedValues::Buckets(_, map) | CountedValues::Numbers(map, _) => map.bytes(),
+            CountedValues::Moments(_) | CountedValues::Extremes(_) => 0,
+        }
     }
 }
 
 /// Counts training rows, and gives drafts of ids.
 struct Counter<'a> {
-    counts: &'a mut Vec<u32>,
+    met: &'a mut u32,
     missing: &'a mut u32,
 }
 
 impl Counter<'_> {
     #[inline]
-    fn count(&mut self, number: &mut u32, trains: bool) -> u32 {
-        if *number == NEW {
-            *number = u32::try_from(self.counts.len()).expect("memory ends before 2^32 values");
-            self.counts.push(0);
+    fn count(&mut self, value: &mut Met, trains: bool) -> u32 {
+        if value.number == NEW.number {
+            value.number = *self.met;
+            *self.met = self.met.checked_add(1).expect("memory ends before 2^32 values");
         }
-        let count = &mut self.counts[*number as usize];
-        *count = count.saturating_add(u32::from(trains));
-        *number + 1
+        value.rows = value.rows.saturating_add(u32::from(trains));
+        value.number + 1
     }
 
     #[inline]

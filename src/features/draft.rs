@@ -8,16 +8,14 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::cache::{Cache, CacheLayout, CacheWriter};
+use super::cache::{CacheLayout, CacheWriter, EncodedReader};
 use super::count::{Drafts, Work};
 use super::encode::Encoded;
 use super::error::{FeaturesError, io_error};
 use super::pipeline::Pipeline;
 
 /// Blocks that wait for the writer.
-const BLOCKS_AHEAD: usize = 2;
-/// Rows that are renumbered at a time.
-const GROUP_ROWS: usize = 1 << 14;
+const BLOCKS_AHEAD: usize = 8;
 
 /// Where a part's drafts stand.
 fn draft_path(folder: &Path, part: &str) -> PathBuf {
@@ -139,38 +137,26 @@ pub(super) fn renumber(
     mut observe: impl FnMut(u64, u64, u64),
 ) -> Result<u64, FeaturesError> {
     let path = draft_path(folder, part);
-    let drafts = Cache::open(&path)?;
-    let (rows, bytes) = (drafts.rows(), drafts.bytes());
+    let bytes = std::fs::metadata(&path).map_err(io_error(&path))?.len();
+    let mut drafts = EncodedReader::open(&path)?;
+    let rows = drafts.rows();
     let mut writer = CacheWriter::create(&folder.join(format!("{part}.arrow")), layout)?;
-    let mut first = 0;
-    let source = move || {
-        let group = first..(first + GROUP_ROWS).min(rows);
-        first = group.end;
-        Ok((!group.is_empty()).then_some(group))
-    };
     let worker = || {
-        let (drafts, ids) = (drafts.clone(), Arc::clone(ids));
-        move |group: std::ops::Range<usize>| {
-            let mut encoded = Encoded { columns: ids.len(), ..Encoded::default() };
-            encoded.ids.reserve(group.len() * ids.len());
-            for row in group {
-                let numbered = drafts.ids(row).iter().zip(&*ids);
-                encoded.ids.extend(numbered.map(|(draft, ids)| ids[*draft as usize]));
-                encoded.labels.push(drafts.label(row));
-                encoded.weights.extend(drafts.weight(row));
-                encoded.groups.extend(drafts.group(row));
+        let ids = Arc::clone(ids);
+        move |mut encoded: Encoded| {
+            for row in encoded.ids.chunks_exact_mut(ids.len()) {
+                row.iter_mut().zip(&*ids).for_each(|(id, ids)| *id = ids[*id as usize]);
             }
             Ok(encoded)
         }
     };
     let mut done = 0;
-    for encoded in Pipeline::start(source, rayon::current_num_threads(), worker) {
+    for encoded in Pipeline::start(move || drafts.next().transpose(), rayon::current_num_threads(), worker) {
         let encoded = encoded?;
-        writer.push(&encoded, 0..encoded.rows())?;
         done += encoded.rows() as u64;
-        observe(done, bytes * done / (rows as u64).max(1), bytes);
+        writer.push_whole(encoded)?;
+        observe(done, bytes * done / rows.max(1), bytes);
     }
-    drop(drafts);
     std::fs::remove_file(&path).map_err(io_error(&path))?;
     writer.finish()
 }

@@ -238,15 +238,14 @@ fn id_ranges(sizes: impl Iterator<Item = u64> + Clone) -> Result<Vec<Range<u32>>
         .collect())
 }
 
-fn draft(plan: &FieldPlan, Counted { missing, values, counts: counted, .. }: Counted) -> Draft {
+fn draft(plan: &FieldPlan, Counted { missing, values, met, .. }: Counted) -> Draft {
     let special = [missing, 0];
     let limits = Limits { min_count: plan.min_count, max_size: plan.max_size };
-    let count_of = |number: u32| counted[number as usize];
-    let mut of_drafts = vec![UNKNOWN; counted.len() + 1];
+    let mut of_drafts = vec![UNKNOWN; met as usize + 1];
     of_drafts[0] = MISSING;
     match values {
         CountedValues::Texts(map) => {
-            let entries = map.into_entries().map(|(text, number)| ((text, number), count_of(number)));
+            let entries = map.into_entries().map(|(text, met)| ((text, met.number), met.rows));
             let (values, counts) = by_falling_count(entries, limits, special, |left, right| left.0.cmp(&right.0));
             let hex = values.iter().filter(|(value, _)| matches!(value, TextKey::Hex(_))).count();
             let mut ids = TextMap::with_capacity(hex, values.len() - hex);
@@ -257,7 +256,7 @@ fn draft(plan: &FieldPlan, Counted { missing, values, counts: counted, .. }: Cou
             Draft { lookup: Lookup::Text(ids), counts, ids: of_drafts }
         }
         CountedValues::Buckets(buckets, map) => {
-            let entries = map.entries().map(|(bucket, number)| ((bucket, number), count_of(number)));
+            let entries = map.entries().map(|(bucket, met)| ((bucket, met.number), met.rows));
             let (values, counts) = by_falling_count(entries, limits, special, |left, right| left.0.total_cmp(&right.0));
             let mut ids = NumberMap::new(UNKNOWN);
             for ((value, number), id) in values.into_iter().zip(FIRST_VALUE..) {
@@ -267,7 +266,7 @@ fn draft(plan: &FieldPlan, Counted { missing, values, counts: counted, .. }: Cou
             Draft { lookup: Lookup::Buckets(buckets, ids), counts, ids: of_drafts }
         }
         CountedValues::Numbers(map, buckets) => {
-            let training = map.entries().map(|(value, number)| (value, count_of(number)));
+            let training = map.entries().map(|(value, met)| (value, met.rows));
             let training: Vec<(f64, u32)> = training.filter(|(_, count)| *count > 0).collect();
             if matches!(plan.transform, Transform::Piecewise(_)) {
                 return piecewise_draft(training, buckets, special);
@@ -275,12 +274,12 @@ fn draft(plan: &FieldPlan, Counted { missing, values, counts: counted, .. }: Cou
             let edges = quantile_edges(training, buckets);
             let mut counts = special.to_vec();
             counts.resize(FIRST_VALUE as usize + edges.len() + 1, 0);
-            for (value, number) in map.entries() {
+            for (value, met) in map.entries() {
                 let id = FIRST_VALUE as usize + quantile_bucket(&edges, value);
-                counts[id] = counts[id].saturating_add(count_of(number));
+                counts[id] = counts[id].saturating_add(met.rows);
                 #[expect(clippy::cast_possible_truncation, reason = "there are at most 65,536 buckets")]
                 let id = id as u32;
-                of_drafts[number as usize + 1] = id;
+                of_drafts[met.number as usize + 1] = id;
             }
             Draft { lookup: Lookup::Quantile(edges), counts, ids: of_drafts }
         }
