@@ -193,7 +193,7 @@ fn position(
 }
 
 /// The name that a misspelt one most likely stands for, if any is like it.
-fn nearest(names: &[String], misspelt: &str) -> Option<String> {
+pub(super) fn nearest(names: &[String], misspelt: &str) -> Option<String> {
     const ALIKE: f64 = 0.5;
     let misspelt = misspelt.to_lowercase();
     let likeness = |name: &String| strsim::normalized_damerau_levenshtein(&misspelt, &name.to_lowercase());
