@@ -50,6 +50,8 @@ pub enum DataError {
     OnlyHeader { file: Arc<str> },
     #[error("{place}: expected a record of at most {limit_bytes} bytes, found a longer one")]
     RecordTooLong { place: Place, limit_bytes: usize },
+    #[error("{place}: expected lines that end with a line feed, found a carriage return within the first one")]
+    CarriageReturn { place: Place },
     #[error("{place}: expected a closing quote, found the end of the file")]
     OpenQuote { place: Place },
     #[error("{place}: expected {expected}, found `{beginning}`")]
@@ -104,11 +106,20 @@ impl DataError {
                  quotes literally"
                     .into()
             }
+            Self::CarriageReturn { place } => {
+                format!("`tr '\\r' '\\n' < {} > NEW` makes lines of it", place.file)
+            }
             Self::Separator { seems, .. } => separator_hint((*seems)?),
+            Self::NoColumn { nearest: None, key: Some("data.label"), .. } => {
+                "`data.label` names the label's column; where the first line is a row, `data.columns` names all columns".into()
+            }
             Self::NoColumn { nearest, key, .. } => column_hint(nearest.as_deref()?, *key),
             Self::NoLabel { .. } => "`predict` needs no label; training and evaluation do".into(),
             Self::Label { place, found, .. } if place.line == 1 && found.eq_ignore_ascii_case("`label`") => {
                 "the first line looks like a header; `data.format = \"tsv\"` reads one".into()
+            }
+            Self::Label { field, found, .. } if *found == format!("`{field}`") => {
+                "the line seems to repeat the header; remove it, or drop such rows by `data.on_bad_row = \"skip\"`".into()
             }
             Self::Label { .. } => {
                 "`data.positive` (and `data.negative`) name the label values that count as 1 and 0, `data.label = { column = …, \

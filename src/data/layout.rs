@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use memchr::memchr2;
+
 use super::{
     ColumnRef, DataConfig, DataError, Format, Input, OnBadRow, Place,
     input::Text,
@@ -250,7 +252,7 @@ fn peek_head(config: &DataConfig, input: &Input) -> Result<Head, DataError> {
             if bytes.len() >= wanted_bytes || read == 0 { first_record(records, bytes, read == 0) } else { None };
         if let Some((record, line)) = first {
             let place = Place { file: Arc::clone(&text.file), line };
-            let mut head = (format.head)(record, &place, config)?;
+            let mut head = read_head(format, record, &place, config)?;
             if let Some(sample) = &format.sample {
                 let end = if read == 0 { bytes.len() } else { records.last_end(bytes).unwrap_or(0) };
                 head.names.extend((sample.names)(&bytes[..end]));
@@ -261,6 +263,15 @@ fn peek_head(config: &DataConfig, input: &Input) -> Result<Head, DataError> {
             return Err(DataError::Empty { file: text.file });
         }
     }
+}
+
+/// What a file's first record tells.
+pub(super) fn read_head(format: &Format, record: &[u8], place: &Place, config: &DataConfig) -> Result<Head, DataError> {
+    // within quotes it is a cell's own
+    if memchr2(b'\r', b'"', record).is_some_and(|position| record[position] == b'\r') {
+        return Err(DataError::CarriageReturn { place: place.clone() });
+    }
+    (format.head)(record, place, config)
 }
 
 /// The first record that isn't blank, with its line; `None` where more bytes are needed.

@@ -6,6 +6,8 @@
 
 mod automl;
 mod avazu;
+#[cfg(test)]
+mod broken_tests;
 mod cells;
 mod config;
 mod criteo;

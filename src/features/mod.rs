@@ -32,7 +32,7 @@ pub use batch::Batch;
 pub use batches::{Batches, epoch, ordered};
 pub use cache::{Cache, CacheLayout, CacheWriter};
 pub use config::{FeaturesConfig, FieldConfig, MemoryLimit, TimeConfig, VocabularyConfig};
-pub use derived::{Choice, Counts, StatisticsConfig};
+pub use derived::{Choice, CountOf, Counts, CountsConfig, StatisticsConfig};
 pub use encode::Encoded;
 pub use error::FeaturesError;
 pub use many::Pooling;

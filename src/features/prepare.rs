@@ -14,7 +14,7 @@ use super::{
     count::Counters,
     derived::{DerivedPlan, ThirdPass, derive},
     error::{FeaturesError, io_error},
-    key::{Fingerprint, fingerprints, identity, key},
+    key::{Fingerprint, check_unchanged, fingerprints, identity, key},
     parts::Splitter,
     plan::{FieldPlan, field_kind, fields, plan},
     prepared::{Latest, Manifest, Prepared, changed, open, replace, write_durably},
@@ -102,7 +102,8 @@ pub fn prepare(
     } else if let Some(reason) = changed(&latest, &files) {
         observe(PrepareEvent::Rebuilding { reason });
     }
-    let work = Work { data, features, seed, schema: &schema, plan: &plan, derived: &derived, inputs: &inputs, observe };
+    let (schema, plan, derived, inputs_ref) = (&schema, &plan, &derived, &inputs);
+    let work = Work { data, features, seed, schema, plan, derived, inputs: inputs_ref, files: &files, observe };
     let built = work.build(&folder);
     if let Some(spooled) = &inputs.spooled {
         let _ = fs::remove_file(spooled);
@@ -151,6 +152,7 @@ struct Work<'a> {
     plan: &'a [FieldPlan],
     derived: &'a DerivedPlan,
     inputs: &'a Inputs,
+    files: &'a [Fingerprint],
     observe: &'a mut dyn FnMut(PrepareEvent),
 }
 
@@ -165,7 +167,8 @@ impl Work<'_> {
         let _ = fs::remove_dir_all(&temporary);
         fs::create_dir_all(&temporary).map_err(io_error(&temporary))?;
         let written = self.write(&temporary, Arc::new(vocabulary), &splitter);
-        if let Err(error) = written.and_then(|()| replace(&temporary, folder)) {
+        let unchanged = written.and_then(|()| check_unchanged(self.files));
+        if let Err(error) = unchanged.and_then(|()| replace(&temporary, folder)) {
             let _ = fs::remove_dir_all(&temporary);
             return Err(error);
         }

@@ -7,6 +7,7 @@ mod cli;
 mod compare;
 mod configs;
 mod contract;
+mod data;
 mod derived;
 mod devices;
 mod experiment;

@@ -60,7 +60,7 @@ fn is_entry(token: &[u8]) -> bool {
     before_colon(token).is_some_and(|(index, value)| digits(index).is_some() && number(value).is_ok())
 }
 
-/// Whether rows differ in length and consist of ascending indices.
+/// Whether rows differ in length and consist of ascending indices; a last row that was cut off is no such difference.
 fn looks_sparse_binary(sample: &[u8]) -> bool {
     let mut lengths = Vec::new();
     for line in sample.split(|byte| *byte == b'\n') {
@@ -73,6 +73,7 @@ fn looks_sparse_binary(sample: &[u8]) -> bool {
         }
         lengths.extend(Some(tokens(line).count()).filter(|length| *length > 0));
     }
+    lengths.pop();
     lengths.windows(2).any(|pair| pair[0] != pair[1])
 }
 

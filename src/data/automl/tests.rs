@@ -139,13 +139,13 @@ fn an_omitted_value_is_0_and_an_empty_sparse_line_is_a_row() {
 #[test]
 fn without_an_info_the_rows_tell_their_form_and_their_features() {
     let fields = |rows: &str| {
-        let set = Set::of(&[("a_train.data", rows), ("a_train.solution", "1\n0\n")]);
+        let set = Set::of(&[("a_train.data", rows), ("a_train.solution", "1\n0\n1\n")]);
         let (schema, rows) = read(&[Input::File(set.path("a_train.data"))], &config(""), true).unwrap();
         (schema.len(), rows[0].1.clone())
     };
-    assert_eq!(fields("1:5 4:6\n2:1\n"), (4, ["5", "0", "0", "6"].map(String::from).to_vec()));
-    assert_eq!(fields("1 4\n2\n"), (4, ["1", "0", "0", "1"].map(String::from).to_vec()));
-    assert_eq!(fields("1 4\n2 3\n"), (2, ["1", "4"].map(String::from).to_vec()));
+    assert_eq!(fields("1:5 4:6\n2:1\n\n"), (4, ["5", "0", "0", "6"].map(String::from).to_vec()));
+    assert_eq!(fields("1 4\n2\n3 4\n"), (4, ["1", "0", "0", "1"].map(String::from).to_vec()));
+    assert_eq!(fields("1 4\n2 3\n3 4\n"), (2, ["1", "4"].map(String::from).to_vec()));
 }
 
 #[test]
