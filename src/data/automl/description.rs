@@ -96,6 +96,11 @@ impl Description {
         self.types.get(feature).copied().or(self.info.feat_type).unwrap_or(default)
     }
 
+    /// Whether `NAME_feat.type` tells the types.
+    pub(super) fn has_types(&self) -> bool {
+        !self.types.is_empty()
+    }
+
     /// Whether all features are numbers.
     pub(super) fn are_numbers(&self, default: FeatureType) -> bool {
         match self.types.as_slice() {

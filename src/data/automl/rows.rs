@@ -125,6 +125,8 @@ pub(super) struct Rows {
     said_in: Option<Place>,
     /// The kind of each feature; empty where all of them are one field of several values.
     pub(super) kinds: Vec<FieldKind>,
+    /// Whether each feature's type is told.
+    has_types: bool,
     /// Whether values have to be numbers that no field of numbers checks.
     are_numbers: bool,
 }
@@ -137,7 +139,14 @@ impl Rows {
         let types: Vec<_> = (0..types).map(|feature| description.feature_type(feature, default)).collect();
         let said_in = description.count.as_ref().map(|count| count.place.clone());
         let are_numbers = one_field && description.are_numbers(default);
-        let mut rows = Self { form, features, said_in, kinds: types.iter().map(kind).collect(), are_numbers };
+        let mut rows = Self {
+            form,
+            features,
+            said_in,
+            kinds: types.iter().map(kind).collect(),
+            has_types: description.has_types(),
+            are_numbers,
+        };
         rows.read_time_formats(&types, sample);
         rows
     }
@@ -235,7 +244,8 @@ impl Rows {
                 (None, FieldKind::MultiValue | FieldKind::Time(_)) => row.cell(b""),
                 (None, _) => row.cell(b"0"),
                 (Some(value), _) if is_missing(value) => row.cell(b""),
-                (Some(value), FieldKind::MultiValue) => {
+                // rows to be scored may lack the types, and commas have no other use
+                (Some(value), kind) if !self.has_types || *kind == FieldKind::MultiValue => {
                     cell.clear();
                     cell.extend(value.iter().map(|byte| if *byte == b',' { UNIT_SEPARATOR } else { *byte }));
                     row.cell(cell);
