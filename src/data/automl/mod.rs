@@ -14,9 +14,13 @@
 mod companions;
 mod description;
 mod rows;
+#[cfg(test)]
+mod set_tests;
 mod solution;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wrong_tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

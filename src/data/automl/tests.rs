@@ -1,28 +1,24 @@
-//! The format as a whole: what rows become, what is refused, and the sets of `shared/data`, which others made.
+//! The format as a whole: what rows become.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use proptest::prelude::*;
-
-use super::super::{
-    DataConfig, DataError, Input, Reader, RowBlock, Wanted, companions, resolve, schema, split, tests::shared_data,
-};
+use super::super::{DataConfig, DataError, Input, Reader, RowBlock, Wanted, companions, resolve, schema, split};
 use crate::schema::{FieldKind, Schema, TimeFormat};
 
 /// A row's label, cells and place.
-type Row = (Option<u8>, Vec<String>, String);
+pub(super) type Row = (Option<u8>, Vec<String>, String);
 
-fn config(lines: &str) -> DataConfig {
+pub(super) fn config(lines: &str) -> DataConfig {
     toml::from_str(&format!("format = \"automl\"\ntrain = [\"-\"]\n{lines}\n")).unwrap()
 }
 
-struct Set {
+pub(super) struct Set {
     folder: tempfile::TempDir,
 }
 
 impl Set {
-    fn of(files: &[(&str, &str)]) -> Self {
+    pub(super) fn of(files: &[(&str, &str)]) -> Self {
         let set = Self { folder: tempfile::tempdir().unwrap() };
         for (name, text) in files {
             fs::write(set.path(name), text).unwrap();
@@ -30,30 +26,34 @@ impl Set {
         set
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn read(&self, name: &str, config: &DataConfig) -> Result<Vec<Row>, DataError> {
+    pub(super) fn read(&self, name: &str, config: &DataConfig) -> Result<Vec<Row>, DataError> {
         let inputs = resolve(&[self.path(name).to_string_lossy().into_owned()])?;
         Ok(read(&inputs, config, true)?.1)
     }
 
     /// What is wrong, without the folder's name.
-    fn error(&self, name: &str, lines: &str) -> String {
+    pub(super) fn error(&self, name: &str, lines: &str) -> String {
         let error = self.read(name, &config(lines)).unwrap_err().to_string();
         error.replace(&format!("{}/", self.folder.path().display()), "")
     }
 }
 
-fn read(inputs: &[Input], config: &DataConfig, label_required: bool) -> Result<(Schema, Vec<Row>), DataError> {
+pub(super) fn read(
+    inputs: &[Input],
+    config: &DataConfig,
+    label_required: bool,
+) -> Result<(Schema, Vec<Row>), DataError> {
     let schema = schema(config, inputs, &|_, kind| kind)?;
     let label = Some(config.label.column.clone());
     let wanted = Wanted { schema: schema.clone(), label, label_required, ..Wanted::default() };
     Ok((schema, read_wanted(inputs, config, wanted)?))
 }
 
-fn read_wanted(inputs: &[Input], config: &DataConfig, wanted: Wanted) -> Result<Vec<Row>, DataError> {
+pub(super) fn read_wanted(inputs: &[Input], config: &DataConfig, wanted: Wanted) -> Result<Vec<Row>, DataError> {
     let fields = wanted.schema.len();
     let mut reader = Reader::with_block_bytes(config, inputs.to_vec(), wanted, 1 << 14)?;
     let (mut block, mut rows) = (RowBlock::default(), Vec::new());
@@ -76,7 +76,7 @@ fn row(label: u8, cells: &[&str], place: &str) -> Row {
 
 const INFO: &str = "usage = ''\nname = 'a'\ntask = 'binary.classification'\nfeat_num =     3\ntarget_num = 1\nlabel_num = 2\n\
                     is_sparse =  0\ntrain_num = 7\n";
-const SPARSE_INFO: &str = "task = 'binary.classification'\nfeat_num = 3\nis_sparse = 1";
+pub(super) const SPARSE_INFO: &str = "task = 'binary.classification'\nfeat_num = 3\nis_sparse = 1";
 
 #[test]
 fn dense_rows_have_their_labels_from_the_solution() {
@@ -281,127 +281,6 @@ fn numbers_and_classes_become_two_classes_on_request() {
 }
 
 #[test]
-fn a_wrong_info_type_or_name_is_said_with_its_line() {
-    let error = |files: &[(&str, &str)]| {
-        let set = Set::of(&[&[("a_train.data", "5 6\n"), ("a_train.solution", "1\n")], files].concat());
-        set.error("a_train.data", "")
-    };
-    let cases: [(&[(&str, &str)], &str); 12] = [
-        (&[("a_public.info", "\nname 'a'\n")], "a_public.info:2: expected `key = 'value'`, found `name 'a'`"),
-        (
-            &[("a_public.info", "feat_num = 'many'\n")],
-            "a_public.info:1: expected `feat_num = ` a whole number, found `many`",
-        ),
-        (
-            &[("a_public.info", "feat_num = 3")],
-            "a_train.data:1: expected 3 values, as many as a_public.info:1 says, found 2",
-        ),
-        (
-            &[("a_public.info", "feat_num = 2\nformat = 'thick'\n")],
-            "a_public.info:2: expected `dense`, `sparse` or `sparse_binary`, found `thick`",
-        ),
-        (
-            &[("a_public.info", "feat_num = 99999999999")],
-            "a_public.info:1: expected a number of features from 1 to 1048576, found 99999999999",
-        ),
-        (
-            &[("a_public.info", "feat_num = 0")],
-            "a_public.info:1: expected a number of features from 1 to 1048576, found 0",
-        ),
-        (
-            &[("a_public.info", "target_num = 3\nlabel_num = 4\n")],
-            "a_train.solution:1: expected as many values as there are targets or classes, 3 (a_public.info:1) or 4 \
-             (a_public.info:2), found 1",
-        ),
-        (
-            &[("a_feat.type", "Numerical\nBoolean\n")],
-            "a_feat.type:2: expected `Numerical`, `Binary`, `Categorical`, `Time` or `Multi-value`, found `Boolean`",
-        ),
-        (
-            &[("a_public.info", "feat_num = 2"), ("a_feat.type", "Numerical\n")],
-            "a_feat.type:1: expected 2 feature types, one a line, as many as a_public.info:1 says, found 1",
-        ),
-        (
-            &[("a_feat.type", "Binary\nBinary\n"), ("a_feat.name", "x\ny\nz\n")],
-            "a_feat.name:3: expected 2 feature names, one a line, as many as a_feat.type:2 says, found 3",
-        ),
-        (
-            &[("a_feat.name", "x\nx\n")],
-            "a_feat.name:2: expected feature names that differ from each other and from `label`, found `x` a second time",
-        ),
-        (
-            &[("a_feat.name", "x\nlabel\n")],
-            "a_feat.name:2: expected feature names that differ from each other and from `label`, found `label`",
-        ),
-    ];
-    for (files, expected) in cases {
-        assert_eq!(error(files), expected);
-    }
-}
-
-#[test]
-fn a_wrong_row_or_label_is_said_with_its_line() {
-    let error = |info: &str, rows: &str, labels: &str| {
-        Set::of(&[("a_public.info", info), ("a_train.data", rows), ("a_train.solution", labels)])
-            .error("a_train.data", "")
-    };
-    let sparse = |rows: &str| error(SPARSE_INFO, rows, "1\n0\n");
-    let cases = [
-        (error("", "1 2\n3\n", "1\n0\n"), "a_train.data:2: expected 2 values, as in the file's first row, found 1"),
-        (error("", "1 2\n3 x\n", "1\n0\n"), "a_train.data:2, field `2`: expected a number, found `x`"),
-        (error("", "1 2\n3 4\n", "1\n2\n"), "a_train.data:2, field `label`: expected 0 or 1, found `2`"),
-        (
-            error("", "1 2\n3 4\n", "1\n"),
-            "a_train.solution:2: expected a label for the row at a_train.data:2, found the end of the file",
-        ),
-        (
-            error("", "1 2\n3 4\n5 6\n", "1\n\n1\n"),
-            "a_train.solution:2: expected a label for the row at a_train.data:2, found an empty line",
-        ),
-        (
-            error("", "1 2\n3 4\n", "1\n0\n1\n"),
-            "a_train.data:3: expected a row for the label at a_train.solution:3, found the end of the file",
-        ),
-        (
-            error("", "1 2\n3 4\n", "1\n0 1\n"),
-            "a_train.solution:2: expected 1 values, as in the file's first line, found 2",
-        ),
-        (error("", "1 2\n", ""), "a_train.solution:1: expected labels, a line a row, found an empty file"),
-        (error("", "\n \n", "1\n"), "a_train.data: expected rows, found an empty file"),
-        (
-            error("", "1 2\n", "1 0\n"),
-            "a_train.solution:1: expected the task `binary.classification`, found a solution of 2 columns",
-        ),
-        (
-            sparse("1:2\n4:1\n"),
-            "a_train.data:2, token 1: expected an index from 1 to 3, the number of features that \
-                                a_public.info:2 says, found `4:1`",
-        ),
-        (
-            sparse("1:2\n0:1\n"),
-            "a_train.data:2, token 1: expected an index from 1 to 3, the number of features that \
-                                a_public.info:2 says, found `0:1`",
-        ),
-        (sparse("1:2\n2:1 x:1\n"), "a_train.data:2, token 2: expected a whole number for the index, found `x:1`"),
-        (sparse("1:2\n2:1 3\n"), "a_train.data:2, token 2: expected `index:value`, found `3`"),
-        (sparse("1:2\n2:\n"), "a_train.data:2, token 1: expected `index:value`, found `2:`"),
-        (sparse("1:2\n2:1 2:3\n"), "a_train.data:2: expected each index at most once, found `2` twice"),
-        (sparse("1:2\n2:many\n"), "a_train.data:2, field `2`: expected a number, found `many`"),
-        (
-            sparse("1\n2:1\n"),
-            "a_train.data:2, token 1: expected an index alone, the rows being sparse and binary, found \
-                              `2:1`",
-        ),
-        (error("", "\n\n:5\n", "1\n"), "a_train.data:3, field `1`: expected a number, found `:5`"),
-    ];
-    for (found, expected) in cases {
-        assert_eq!(found, expected);
-    }
-    let hint = Set::of(&[("a_train.data", "1 2\n"), ("a_train.solution", "1 0\n")]).read("a_train.data", &config(""));
-    assert!(hint.unwrap_err().hint().unwrap().contains("data.label = 0"));
-}
-
-#[test]
 fn bad_rows_are_left_out_with_their_labels_on_request() {
     let set = Set::of(&[
         ("a_public.info", SPARSE_INFO),
@@ -420,140 +299,4 @@ fn the_companions_of_an_input_are_told_for_this_format_alone() {
     assert_eq!(companions(&config(""), &input), [set.path("a_train.solution")]);
     let csv: DataConfig = toml::from_str("format = \"csv\"\ntrain = [\"-\"]").unwrap();
     assert!(companions(&csv, &input).is_empty() && companions(&config(""), &Input::Stdin).is_empty());
-}
-
-proptest! {
-    #[test]
-    fn no_bytes_of_any_file_make_a_reader_panic(
-        rows in prop::collection::vec(any::<u8>(), 0..120), labels in prop::collection::vec(any::<u8>(), 0..40),
-        described in prop::collection::vec(any::<u8>(), 0..60), file in 0..6_usize,
-    ) {
-        let set = Set::of(&[]);
-        let name = ["a_public.info", "a_feat.type", "a_feat.name", "a_label.name", "a_train.data.1", "none"][file];
-        for (name, bytes) in [("a_train.data.2", &rows), ("a_train.solution", &labels), (name, &described)] {
-            fs::write(set.path(name), bytes).unwrap();
-        }
-        for lines in ["", "label = 0", "on_bad_row = \"skip\""] {
-            let _ = set.read("a_train.data.2", &config(lines));
-        }
-    }
-
-    #[test]
-    fn no_row_of_likely_bytes_makes_a_reader_panic(
-        rows in "[0-9:, \nNa.\t\r-]{0,80}", labels in "[01 \n]{0,20}", sparse in 0..2_u8, features in 0..1_200_u64,
-    ) {
-        let set = Set::of(&[("a_train.data", &rows), ("a_train.solution", &labels)]);
-        for info in ["".into(), format!("is_sparse = {sparse}\nfeat_num = {features}\n")] {
-            fs::write(set.path("a_public.info"), info).unwrap();
-            for lines in ["", "label = 0\non_bad_row = \"skip\""] {
-                let _ = set.read("a_train.data", &config(lines));
-            }
-        }
-    }
-}
-
-/// Rows, positive labels and fields of a real part; labels are those of `data.label`.
-fn real(file: &str, lines: &str, label_required: bool) -> Option<Result<(usize, Option<usize>, usize), DataError>> {
-    let path = shared_data()?.join(file);
-    let inputs = [Input::File(path)];
-    let mut wanted_schema = None;
-    let result = (|| {
-        let config = config(lines);
-        let schema = match schema(&config, &inputs, &|_, kind| kind) {
-            Err(DataError::NoLabel { .. }) if !label_required => schema_without_label(&config, &inputs)?,
-            found => found?,
-        };
-        wanted_schema = Some(schema.len());
-        let label = Some(config.label.column.clone());
-        let rows = read_wanted(&inputs, &config, Wanted { schema, label, label_required, ..Wanted::default() })?;
-        let labels: Option<Vec<usize>> = rows.iter().map(|row| row.0.map(usize::from)).collect();
-        Ok((rows.len(), labels.map(|labels| labels.iter().sum()), wanted_schema.unwrap_or_default()))
-    })();
-    Some(result)
-}
-
-/// The fields of a part without labels, as those of its set's training part would be.
-fn schema_without_label(config: &DataConfig, inputs: &[Input]) -> Result<Schema, DataError> {
-    let Input::File(path) = &inputs[0] else { unreachable!("the sets are files") };
-    let source = super::super::made::Source {
-        input: &inputs[0],
-        text: &|| super::super::input::Text::rows(&Input::File(path.clone()), &std::sync::Arc::default()),
-    };
-    let opened = super::open(&source, config)?;
-    let field =
-        |column: &super::Column| crate::schema::Field { name: column.name.clone(), kind: column.kind, column: None };
-    Ok(Schema { fields: opened.columns().iter().map(field).collect() })
-}
-
-#[test]
-fn the_sets_of_others_have_their_rows_and_labels() {
-    let cases: [(&str, &str, usize, Option<usize>, usize); 22] = [
-        ("automl-madeline/madeline_train.data.gz", "", 3140, Some(1579), 259),
-        ("automl-madeline/madeline_valid.data.gz", "", 1080, None, 259),
-        ("automl-madeline/madeline_test.data.gz", "", 3240, Some(1632), 259),
-        ("automl-31_bac/31_bac_train.data", "", 670, Some(201), 20),
-        ("automl-31_bac/31_bac_valid.data", "", 10, Some(5), 20),
-        ("automl-31_bac/31_bac_test.data", "", 330, Some(99), 20),
-        ("automl-adult-200/adult_train.data", "label = 0", 200, Some(176), 24),
-        ("automl-adult-200/adult_valid.data", "", 50, None, 24),
-        ("automl-adult-200/adult_test.data", "", 50, None, 24),
-        ("automl-401_bac/401_bac_train.data", "label = 0", 702, Some(84), 1),
-        ("automl-401_bac/401_bac_valid.data", "label = 0", 10, Some(0), 1),
-        ("automl-401_bac/401_bac_test.data", "label = 0", 348, Some(42), 1),
-        ("automl-abalone/abalone_train.data", "label = 8", 2924, Some(489), 8),
-        ("automl-abalone/abalone_test.data", "label = 0", 1253, Some(1), 8),
-        ("automl-iris/iris_train.data", "label = 0", 105, Some(30), 4),
-        ("automl-iris/iris_valid.data", "label = 0", 15, Some(6), 4),
-        ("automl-iris/iris_test.data", "label = 0", 30, Some(14), 4),
-        ("automl-cadata-200/cadata_train.data", "label = { column = 0, at_least = 200_000 }", 200, Some(84), 16),
-        ("automl-cadata-200/cadata_valid.data", "", 100, None, 16),
-        ("automl-cadata-200/cadata_test.data", "", 50, None, 16),
-        ("automl-abalone/abalone_valid.data", "label = 0", 10, Some(0), 8),
-        ("automl-newsgroups-valid-only/newsgroups_valid.data.gz", "", 1877, None, 1),
-    ];
-    for (file, lines, rows, positive, fields) in cases {
-        let Some(found) = real(file, lines, false) else {
-            println!("skipped: there is no folder shared/data");
-            return;
-        };
-        assert_eq!(found.unwrap_or_else(|error| panic!("{file}: {error}")), (rows, positive, fields), "{file}");
-    }
-}
-
-#[test]
-fn the_tasks_of_others_that_are_not_binary_are_refused_by_name() {
-    let cases = [
-        ("automl-401_bac/401_bac_train.data", "multiclass.classification", "`data.label = 0`"),
-        ("automl-abalone/abalone_train.data", "multiclass.classification", "of the solution's 28 columns"),
-        ("automl-iris/iris_train.data", "multiclass.classification", "of the solution's 3 columns"),
-        ("automl-adult-200/adult_train.data", "multilabel.classification", "of the solution's 3 columns"),
-        ("automl-cadata-200/cadata_train.data", "regression", "at_least"),
-    ];
-    for (file, task, todo) in cases {
-        let Some(found) = real(file, "", true) else {
-            println!("skipped: there is no folder shared/data");
-            return;
-        };
-        let error = found.unwrap_err();
-        let message = error.to_string();
-        assert!(message.ends_with(&format!("expected the task `binary.classification`, found `{task}`")), "{message}");
-        assert!(message.contains("_public.info:"), "{message}");
-        assert!(error.hint().unwrap().contains(todo), "{file}");
-    }
-}
-
-#[test]
-fn the_infos_of_others_are_read() {
-    let Some(folder) = shared_data() else {
-        println!("skipped: there is no folder shared/data");
-        return;
-    };
-    let cases = [("christine", 1636), ("jasmine", 144), ("madeline", 259), ("philippine", 308), ("sylvine", 20)];
-    for (set, features) in cases {
-        let info = folder.join(format!("automl-round2-infos/{set}_public.info"));
-        let files = super::Companions { info: Some(info), ..super::Companions::default() };
-        let description = super::Description::read(&files).unwrap();
-        assert_eq!(description.count.unwrap().value, features, "{set}");
-        assert_eq!(description.info.task.unwrap().value, "binary.classification", "{set}");
-    }
 }
