@@ -44,6 +44,10 @@ pub enum DataError {
     Damaged { file: Arc<str>, compression: &'static str, source: io::Error },
     #[error("{file}: expected {expected}, found {found}")]
     NotText { file: Arc<str>, expected: &'static str, found: String },
+    #[error("{file}: expected a Parquet file that can be read, found {found}")]
+    Parquet { file: Arc<str>, found: String },
+    #[error("{file}, column `{column}`: expected values, or lists of categories, found {found}")]
+    ColumnType { file: Arc<str>, column: String, found: String },
     #[error("{file}: expected rows, found an empty file")]
     Empty { file: Arc<str> },
     #[error("{file}: expected rows, found only a header")]
@@ -99,6 +103,8 @@ impl DataError {
             Self::Folder { path } => format!("a glob names the files of a folder: `{}/*`", path.trim_end_matches('/')),
             Self::Missing { .. } | Self::NoMatch { .. } => "paths are relative to the working directory".into(),
             Self::Truncated { .. } | Self::Damaged { .. } => "fetch or make the file again".into(),
+            Self::Parquet { .. } => "write or fetch the file again; encrypted files are not read".into(),
+            Self::ColumnType { column, .. } => format!("`data.drop = [\"{column}\"]` leaves the column out"),
             Self::NotText { .. } => "text, gzip and zstd are read; unpack or convert the file first".into(),
             Self::RecordTooLong { .. } => "a line end or a closing quote may be missing".into(),
             Self::OpenQuote { .. } => {

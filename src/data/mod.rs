@@ -18,6 +18,7 @@ mod label;
 mod layout;
 mod libsvm;
 mod made;
+mod parquet;
 mod reader;
 mod records;
 mod rows;
@@ -78,6 +79,7 @@ registry! {
     Tsv = "tsv" => delimited::TSV;
     Libsvm = "libsvm" => libsvm::LIBSVM;
     Libffm = "libffm" => libsvm::LIBFFM;
+    Parquet = "parquet" => parquet::PARQUET;
 }
 
 impl FormatName {
