@@ -72,8 +72,8 @@ fn head(record: &[u8], place: &Place, config: &DataConfig) -> Result<Head, DataE
             return Err(DataError::Separator { place: place.clone(), expected, beginning: excerpt(record), seems });
         }
     };
-    let hidden = usize::from(names.first().is_some_and(|name| name == ID));
-    Ok(Head { names, kinds: None, is_header, hidden })
+    let numbering = names.iter().position(|name| name == ID);
+    Ok(Head { names, kinds: None, is_header, hidden: 0, numbering })
 }
 
 fn starts_with_number(cells: &[String]) -> bool {
@@ -148,8 +148,10 @@ mod tests {
         assert_eq!(found.cells, ["14102113", "1005", "1f,be"]);
         assert_eq!((found.labels, found.hours[0]), (vec![0, 1], 1_413_896_400.0));
         assert!(found.hours[1].is_nan());
+        let grouped = read_text(&text, "group = 3\ndrop = [\"id\"]", true).unwrap();
+        assert_eq!(grouped.fields, ["hour", "site_id"]);
         let text = text.replace("id,click,hour", "click,id,hour").replace("10000169349117863715,0", "0,100");
-        assert_eq!(read_text(&text.replace("7,1,,", "1,7,,"), "drop = [\"id\"]", true).unwrap().fields, found.fields);
+        assert_eq!(read_text(&text.replace("7,1,,", "1,7,,"), "", true).unwrap().fields, found.fields);
     }
 
     #[test]

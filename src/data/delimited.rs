@@ -78,7 +78,7 @@ fn header(
         return without_header(names, place, config);
     }
     if names.len() > 1 {
-        return Ok(Head { names, kinds: None, is_header: true, hidden: 0 });
+        return Ok(Head { names, kinds: None, is_header: true, hidden: 0, numbering: None });
     }
     let others = [',', '\t', ';', '|', ' '];
     let seems = others.into_iter().find(|separator| record.contains(&(*separator as u8)));
@@ -98,7 +98,7 @@ fn without_header(found: Vec<String>, place: &Place, config: &DataConfig) -> Res
     if found.len() != names.len() {
         return Err(DataError::Columns { place: place.clone(), expected: names.len(), found: found.len() });
     }
-    Ok(Head { names, kinds: None, is_header: false, hidden: 0 })
+    Ok(Head { names, kinds: None, is_header: false, hidden: 0, numbering: None })
 }
 
 fn without_label(mut names: Vec<String>, label: &ColumnRef) -> Vec<String> {

@@ -90,6 +90,7 @@ fn libsvm_head(record: &[u8], place: &Place, _config: &DataConfig) -> Result<Hea
         kinds: None,
         is_header: false,
         hidden: 0,
+        numbering: None,
     })
 }
 
@@ -99,7 +100,13 @@ fn libffm_head(record: &[u8], place: &Place, _config: &DataConfig) -> Result<Hea
     if tokens.iter().any(|(start, end)| colons(&record[*start..*end]) != 2) {
         return Err(other_format(record, place, EXPECTED));
     }
-    Ok(Head { names: label.map(|_| LABEL.to_owned()).into_iter().collect(), kinds: None, is_header: false, hidden: 0 })
+    Ok(Head {
+        names: label.map(|_| LABEL.to_owned()).into_iter().collect(),
+        kinds: None,
+        is_header: false,
+        hidden: 0,
+        numbering: None,
+    })
 }
 
 fn other_format(record: &[u8], place: &Place, expected: &'static str) -> DataError {

@@ -226,7 +226,7 @@ pub(super) fn head(record: &[u8], place: &Place, _config: &DataConfig) -> Result
         let beginning = excerpt(record);
         return Err(DataError::Separator { place: place.clone(), expected: "columns", beginning, seems: None });
     }
-    Ok(Head { names, kinds: Some(kinds), is_header: true, hidden: 1 })
+    Ok(Head { names, kinds: Some(kinds), is_header: true, hidden: 1, numbering: None })
 }
 
 /// Splits a block of made text.

@@ -179,13 +179,14 @@ fn check_features(form: Form, features: u64, description: &Description) -> Resul
 }
 
 fn columns(has_label: bool, rows: &Rows, description: &Description) -> Vec<Column> {
-    let label = has_label.then(|| Column { name: LABEL.into(), kind: FieldKind::Categorical });
-    let mut columns: Vec<Column> = label.into_iter().collect();
+    let mut columns = Vec::with_capacity(rows.kinds.len() + 1);
     if rows.kinds.is_empty() {
         columns.push(Column { name: FEATURES.into(), kind: FieldKind::MultiValue });
     }
     let feature = |(feature, kind): (usize, &FieldKind)| Column { name: description.name(feature), kind: *kind };
     columns.extend(rows.kinds.iter().enumerate().map(feature));
+    // behind the features, whose positions are those in the file
+    columns.extend(has_label.then(|| Column { name: LABEL.into(), kind: FieldKind::Categorical }));
     columns
 }
 
@@ -236,10 +237,10 @@ impl RowSource for AutomlRows {
         match rows.read(text, entries) {
             Ok(()) => {
                 row.start(*line);
+                rows.write(text, entries, cell, row);
                 if let Some(label) = label {
                     row.cell(label);
                 }
-                rows.write(text, entries, cell, row);
                 row.end();
             }
             // without cells it is one that the split leaves out and counts

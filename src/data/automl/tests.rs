@@ -102,6 +102,15 @@ fn dense_rows_have_their_labels_from_the_solution() {
 }
 
 #[test]
+fn a_position_is_that_of_a_value_in_its_row() {
+    let set = Set::of(&[("a_train.data", "1 0.5 u1\n2 0.25 u2\n"), ("a_train.solution", "1\n0\n")]);
+    let inputs = [Input::File(set.path("a_train.data"))];
+    let config = config("group = 2\nweight = 1");
+    let schema = schema(&config, &inputs, &|_, kind| kind).unwrap();
+    assert_eq!(schema.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), ["1"]);
+}
+
+#[test]
 fn rows_without_any_companion_are_dense_and_have_no_label() {
     let set = Set::of(&[("a_test.data", "1 2\n3 4\n")]);
     let inputs = [Input::File(set.path("a_test.data"))];
