@@ -76,7 +76,7 @@ pub enum DataError {
     Tokens { place: Place, expected: usize, found: usize },
     #[error("{place}, token {token}: expected {expected}, found {found}")]
     Token { place: Place, token: usize, expected: &'static str, found: String },
-    #[error("{path}: expected the part {expected}, found the part {found} behind the one before it")]
+    #[error("{path}: expected the part {expected}, found the part {found} in its place")]
     PartMissing { path: String, expected: u64, found: u64 },
     #[error("{place}: expected {expected}, found {found}")]
     Automl { place: Place, expected: String, found: String, todo: String },

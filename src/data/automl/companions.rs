@@ -224,7 +224,7 @@ mod tests {
             fs::write(path(name), "").unwrap();
         }
         let error = Companions::of(&path("a_train.data.2.gz")).unwrap_err().to_string();
-        assert!(error.ends_with("expected the part 3, found the part 10 behind the one before it"), "{error}");
+        assert!(error.ends_with("expected the part 3, found the part 10 in its place"), "{error}");
         fs::rename(path("a_train.data.10"), path("a_train.data.3")).unwrap();
         let solution = Companions::of(&path("a_train.data.2.gz")).unwrap().solution.unwrap();
         assert_eq!((solution.path, solution.earlier), (path("a_train.solution"), vec![path("a_train.data.1")]));

@@ -223,7 +223,7 @@ fn numbered_parts_are_read_as_one_in_their_order() {
     }
     fs::remove_file(set.path("a_train4.data")).unwrap();
     let error = set.error("a_train.data", "");
-    assert_eq!(error, "a_train.data: expected the part 4, found the part 5 behind the one before it");
+    assert_eq!(error, "a_train.data: expected the part 4, found the part 5 in its place");
 }
 
 #[test]
