@@ -43,6 +43,8 @@ pub(super) struct Head {
     pub(super) is_header: bool,
     /// So many first columns are the reader's own.
     pub(super) hidden: usize,
+    /// The column that numbers the rows, which is no field.
+    pub(super) numbering: Option<usize>,
 }
 
 /// A format's label column, which has no name of its own in the data.
@@ -203,7 +205,7 @@ impl Columns<'_> {
 }
 
 /// The name that a misspelt one most likely stands for, if any is like it.
-fn nearest(names: &[String], misspelt: &str) -> Option<String> {
+pub(super) fn nearest(names: &[String], misspelt: &str) -> Option<String> {
     const ALIKE: f64 = 0.5;
     let misspelt = misspelt.to_lowercase();
     let likeness = |name: &String| strsim::normalized_damerau_levenshtein(&misspelt, &name.to_lowercase());
@@ -224,11 +226,11 @@ pub fn schema(
     let format = config.format.format();
     let first = inputs.first().ok_or(DataError::NoInput)?;
     let file = first.name();
-    let (names, kinds, hidden) = match format.fixed_names {
-        Some(names) => (names(), None, 0),
-        None => peek_head(config, first).map(|head| (head.names, head.kinds, head.hidden))?,
+    let (names, kinds, hidden, numbering) = match format.fixed_names {
+        Some(names) => (names(), None, 0, None),
+        None => peek_head(config, first).map(|head| (head.names, head.kinds, head.hidden, head.numbering))?,
     };
-    let mut left_out: Vec<usize> = (0..hidden).collect();
+    let mut left_out: Vec<usize> = (0..hidden).chain(numbering).collect();
     let columns = Columns { names: &names, hidden, file: &file };
     left_out.push(columns.label(format, &config.label.column)?);
     if let Some(group) = &config.group {

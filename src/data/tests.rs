@@ -13,6 +13,12 @@ pub(super) fn config(format: FormatName) -> DataConfig {
     toml::from_str(&format!("format = \"{}\"\ntrain = [\"-\"]\n", format.as_str())).unwrap()
 }
 
+/// Sets made by others, in `shared/data` beside the project's folder or above it.
+pub(super) fn shared_data() -> Option<PathBuf> {
+    let project = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    project.ancestors().map(|folder| folder.join("shared/data")).find(|folder| folder.is_dir())
+}
+
 struct Written {
     _folder: tempfile::TempDir,
     path: PathBuf,

@@ -1,6 +1,7 @@
 //! The cache's key: what the prepared data follows from, so that a stale cache is never used.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::Path,
@@ -14,7 +15,7 @@ use super::{
     error::{FeaturesError, io_error},
 };
 use crate::{
-    data::{DataConfig, Input, SplitBy, Validation},
+    data::{DataConfig, Input, SplitBy, Validation, companions},
     seed::Seed,
 };
 
@@ -73,13 +74,22 @@ fn sample(file: &mut File, bytes: u64) -> std::io::Result<String> {
     Ok(hasher.update(&block).finalize().to_hex().to_string())
 }
 
-/// The fingerprints of all files among `inputs`.
-pub(super) fn fingerprints<'a>(inputs: impl Iterator<Item = &'a Input>) -> Result<Vec<Fingerprint>, FeaturesError> {
-    let file = |input: &'a Input| match input {
-        Input::File(path) => Some(Fingerprint::of(path)),
-        Input::Stdin => None,
-    };
-    inputs.filter_map(file).collect()
+/// The fingerprints of all files among `inputs`, and of those beside them that their rows follow from.
+pub(super) fn fingerprints<'a>(
+    data: &DataConfig,
+    inputs: impl Iterator<Item = &'a Input>,
+) -> Result<Vec<Fingerprint>, FeaturesError> {
+    let (mut files, mut beside) = (Vec::new(), BTreeSet::new());
+    for input in inputs {
+        if let Input::File(path) = input {
+            files.push(Fingerprint::of(path)?);
+        }
+        beside.extend(companions(data, input));
+    }
+    for path in beside {
+        files.push(Fingerprint::of(&path)?);
+    }
+    Ok(files)
 }
 
 /// Holds files to what they were when the preparation began.

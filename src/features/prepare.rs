@@ -88,7 +88,7 @@ pub fn prepare(
     let plan = plan(features, &schema)?;
     let derived = DerivedPlan::new(features, &plan)?;
     let identity = identity(data, features, seed);
-    let mut files = fingerprints(inputs.all())?;
+    let mut files = fingerprints(data, inputs.all())?;
     if let Validation::Rows(numbers) = &data.validation {
         files.push(Fingerprint::of(numbers)?);
     }
