@@ -79,9 +79,9 @@ pub enum DataError {
     #[error("{path}: expected the part {expected}, found the part {found} in its place")]
     PartMissing { path: String, expected: u64, found: u64 },
     #[error("{place}: expected {expected}, found {found}")]
-    Automl { place: Place, expected: String, found: String, todo: String },
-    #[error("{place}{token}: expected {expected}, found {found}", token = comma_token(*token))]
-    AutomlRow { place: Place, token: Option<usize>, expected: String, found: String },
+    Stated { place: Place, expected: String, found: String, todo: String },
+    #[error("{place}{part}: expected {expected}, found {found}", part = comma_part(*part))]
+    BadRow { place: Place, part: Option<(&'static str, usize)>, expected: String, found: String },
     #[error("{place}, field `{field}`: expected {expected}, found {found}")]
     Label { place: Place, field: String, expected: Cow<'static, str>, found: String },
     #[error("{place}, column `{column}` (`data.weight`): expected {expected}, found {found}")]
@@ -91,9 +91,9 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// What is wrong with a set of AutoML; `todo` is the hint.
-    pub(super) fn automl(place: Place, expected: impl Into<String>, found: impl Into<String>, todo: &str) -> Self {
-        Self::Automl { place, expected: expected.into(), found: found.into(), todo: todo.into() }
+    /// What is wrong with what a file says of itself; `todo` is the hint.
+    pub(super) fn stated(place: Place, expected: impl Into<String>, found: impl Into<String>, todo: &str) -> Self {
+        Self::Stated { place, expected: expected.into(), found: found.into(), todo: todo.into() }
     }
 
     /// What to do about it, for the line that starts with `hint:`.
@@ -143,10 +143,10 @@ impl DataError {
                     .into()
             }
             Self::PartMissing { .. } => "all parts of a file are read as one, so fetch the one that is missing".into(),
-            Self::Automl { todo, .. } => todo.clone(),
+            Self::Stated { todo, .. } => todo.clone(),
             Self::Header { .. } => "leave `data.columns` out, the header names the columns".into(),
             Self::Columns { .. } => "`data.columns` names every column, `data.separator` separates them".into(),
-            Self::Cells { .. } | Self::AutomlRow { .. } | Self::Number { .. } | Self::Weight { .. } => {
+            Self::Cells { .. } | Self::BadRow { .. } | Self::Number { .. } | Self::Weight { .. } => {
                 "`data.on_bad_row = \"skip\"` drops such rows and counts them in the report".into()
             }
             _ => return None,
@@ -155,8 +155,8 @@ impl DataError {
     }
 }
 
-fn comma_token(token: Option<usize>) -> String {
-    token.map(|token| format!(", token {token}")).unwrap_or_default()
+fn comma_part(part: Option<(&'static str, usize)>) -> String {
+    part.map(|(what, number)| format!(", {what} {number}")).unwrap_or_default()
 }
 
 fn in_brackets(key: Option<&str>) -> String {

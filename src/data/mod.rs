@@ -4,6 +4,7 @@
 //! one's head, a [`Reader`] cuts all of them into [`RawBlock`]s (in order, on one thread), and [`split`] turns a block into a
 //! [`RowBlock`] (pure, so on any thread). A format is one file and one line of the registry below.
 
+mod arff;
 mod automl;
 mod avazu;
 #[cfg(test)]
@@ -75,6 +76,7 @@ registry! {
     Criteo = "criteo" => criteo::CRITEO;
     Avazu = "avazu" => avazu::AVAZU;
     Automl = "automl" => automl::AUTOML;
+    Arff = "arff" => arff::ARFF;
     Csv = "csv" => delimited::CSV;
     Tsv = "tsv" => delimited::TSV;
     Libsvm = "libsvm" => libsvm::LIBSVM;

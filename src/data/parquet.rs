@@ -204,6 +204,7 @@ fn write_value(array: &dyn Array, row: usize, out: &mut Vec<u8>) {
         return;
     }
     match array.data_type() {
+        DataType::Null => {}
         DataType::Boolean => out.extend_from_slice(if array.as_boolean().value(row) { b"true" } else { b"false" }),
         DataType::Int8 => whole::<Int8Type>(array, row, out),
         DataType::Int16 => whole::<Int16Type>(array, row, out),

@@ -85,7 +85,7 @@ impl Description {
             Some(count) if count.value == found as u64 => {}
             Some(count) => {
                 let expected = format!("{} {what}, as many as {} says", count.value, count.place);
-                return Err(DataError::automl(place, expected, found.to_string(), "mend the file that is wrong"));
+                return Err(DataError::stated(place, expected, found.to_string(), "mend the file that is wrong"));
             }
         }
         Ok(())
@@ -119,7 +119,7 @@ fn feature_type(line: &[u8], place: Place) -> Result<FeatureType, DataError> {
     let found = FeatureType::of(&text(line));
     found.ok_or_else(|| {
         let expected = "`Numerical`, `Binary`, `Categorical`, `Time` or `Multi-value`";
-        DataError::automl(place, expected, shown_cell(line), "each line is the type of one feature")
+        DataError::stated(place, expected, shown_cell(line), "each line is the type of one feature")
     })
 }
 
@@ -132,7 +132,7 @@ fn check_names(names: &[(String, Place)]) -> Result<(), DataError> {
     };
     let found = if name == LABEL { format!("`{name}`") } else { format!("`{name}` a second time") };
     let expected = format!("feature names that differ from each other and from `{LABEL}`");
-    Err(DataError::automl(place.clone(), expected, found, "rename the feature"))
+    Err(DataError::stated(place.clone(), expected, found, "rename the feature"))
 }
 
 impl Info {
@@ -141,7 +141,7 @@ impl Info {
         for (line, place) in list(path, |line, place| Ok((text(line), place)))? {
             let Some((key, value)) = line.split_once('=') else {
                 let found = shown_cell(line.as_bytes());
-                return Err(DataError::automl(place, "`key = 'value'`", found, "each line is a key and its value"));
+                return Err(DataError::stated(place, "`key = 'value'`", found, "each line is a key and its value"));
             };
             info.set(unquoted(key), unquoted(value), place)?;
         }
@@ -169,7 +169,7 @@ fn number(key: &str, value: &str, place: Place) -> Result<Option<Stated<u64>>, D
         Ok(value) => Ok(Some(Stated { value, place })),
         Err(_) => {
             let (expected, found) = (format!("`{key} = ` a whole number"), shown_cell(value.as_bytes()));
-            Err(DataError::automl(place, expected, found, "write the number, or leave the line out"))
+            Err(DataError::stated(place, expected, found, "write the number, or leave the line out"))
         }
     }
 }

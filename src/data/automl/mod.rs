@@ -153,7 +153,7 @@ fn largest_of(input: &Input) -> Result<u64, DataError> {
     let place = Place { file: input.name(), line: 1 };
     if *input == Input::Stdin {
         let expected = "a file beside which `NAME_public.info` says how many features there are";
-        return Err(DataError::automl(place, expected, "sparse rows from standard input", "name the file"));
+        return Err(DataError::stated(place, expected, "sparse rows from standard input", "name the file"));
     }
     let mut lines = Lines::new(Text::rows(input, &Arc::default())?);
     let mut largest = 0;
@@ -164,7 +164,7 @@ fn largest_of(input: &Input) -> Result<u64, DataError> {
         return Ok(largest);
     }
     let hint = "`feat_num = …` in `NAME_public.info` says how many features there are";
-    Err(DataError::automl(place, "an index from 1 on in some row", "none in the file", hint))
+    Err(DataError::stated(place, "an index from 1 on in some row", "none in the file", hint))
 }
 
 fn check_features(form: Form, features: u64, description: &Description) -> Result<(), DataError> {
@@ -172,7 +172,7 @@ fn check_features(form: Form, features: u64, description: &Description) -> Resul
     match &description.count {
         Some(count) if features == 0 || features > most => {
             let expected = format!("a number of features from 1 to {most}");
-            Err(DataError::automl(count.place.clone(), expected, features.to_string(), "mend the number"))
+            Err(DataError::stated(count.place.clone(), expected, features.to_string(), "mend the number"))
         }
         _ => Ok(()),
     }

@@ -39,7 +39,7 @@ impl Form {
             let form = FORMS.iter().find(|(name, _)| name == value).map(|(_, form)| *form);
             return form.ok_or_else(|| {
                 let (expected, found) = ("`dense`, `sparse` or `sparse_binary`", shown_cell(value.as_bytes()));
-                DataError::automl(place.clone(), expected, found, "leave the line out to have the rows looked at")
+                DataError::stated(place.clone(), expected, found, "leave the line out to have the rows looked at")
             });
         }
         let first = sample.split(|byte| *byte == b'\n').find(|line| tokens(line).next().is_some()).unwrap_or_default();
@@ -112,7 +112,12 @@ impl Wrong {
     }
 
     pub(super) fn at(self, place: Place) -> DataError {
-        DataError::AutomlRow { place, token: self.token, expected: self.expected, found: self.found }
+        DataError::BadRow {
+            place,
+            part: self.token.map(|token| ("token", token)),
+            expected: self.expected,
+            found: self.found,
+        }
     }
 }
 

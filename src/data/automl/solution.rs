@@ -67,7 +67,7 @@ impl Solution {
         }
         if found != self.columns {
             let expected = format!("{} values, as in the file's first line", self.columns);
-            return Err(DataError::automl(place, expected, found.to_string(), "mend the line"));
+            return Err(DataError::stated(place, expected, found.to_string(), "mend the line"));
         }
         self.text.clear();
         self.text.extend_from_slice(tokens(line).nth(self.label).expect("the label is one of the columns"));
@@ -86,7 +86,7 @@ impl Solution {
             if tokens(line).next().is_some() {
                 let expected = format!("a row for the label at {}:{number}", self.file);
                 let hint = "a row and its label stand at the same place of their files; fetch or cut both anew";
-                return Err(DataError::automl(end_of_rows, expected, "the end of the file", hint));
+                return Err(DataError::stated(end_of_rows, expected, "the end of the file", hint));
             }
         }
         Ok(())
@@ -95,7 +95,7 @@ impl Solution {
 
 fn no_label(place: Place, row: &dyn Fn() -> String, found: String) -> DataError {
     let hint = "a row and its label stand at the same place of their files; fetch or cut both anew";
-    DataError::automl(place, format!("a label for {}", row()), found, hint)
+    DataError::stated(place, format!("a label for {}", row()), found, hint)
 }
 
 fn first_line_columns(path: &PathBuf) -> Result<usize, DataError> {
@@ -105,7 +105,7 @@ fn first_line_columns(path: &PathBuf) -> Result<usize, DataError> {
         found => {
             let found = if found.is_some() { "an empty line" } else { "an empty file" };
             let place = Place { file: file_name(path), line: 1 };
-            Err(DataError::automl(place, "labels, a line a row", found, "fetch the file again"))
+            Err(DataError::stated(place, "labels, a line a row", found, "fetch the file again"))
         }
     }
 }
@@ -120,7 +120,7 @@ fn check_columns(columns: usize, file: &Arc<str>, description: &Description) -> 
     let said: Vec<String> = said.iter().map(|Stated { value, place }| format!("{value} ({place})")).collect();
     let place = Place { file: Arc::clone(file), line: 1 };
     let expected = format!("as many values as there are targets or classes, {}", said.join(" or "));
-    Err(DataError::automl(place, expected, columns.to_string(), "mend the file that is wrong"))
+    Err(DataError::stated(place, expected, columns.to_string(), "mend the file that is wrong"))
 }
 
 /// Whether the config says what makes a binary task of the solution.
@@ -146,7 +146,7 @@ fn check_task(columns: usize, file: &Arc<str>, description: &Description) -> Res
             "`data.positive = \"…\"` and `data.negative = \"*\"` make one value of the solution the positive one".into()
         }
     };
-    Err(DataError::automl(place, format!("the task `{BINARY}`"), found, &hint))
+    Err(DataError::stated(place, format!("the task `{BINARY}`"), found, &hint))
 }
 
 fn label_column(label: &LabelConfig, columns: usize, names: &[String], file: &Arc<str>) -> Result<usize, DataError> {
