@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{
     ConfigArgs,
+    failure::UsageError,
     terminal::{Terminal, print},
 };
 use crate::{
@@ -68,7 +69,16 @@ pub(super) fn prepare_data(config: &Config, models: &[&Config], terminal: &mut T
             "expected the label `{positive}` of `data.positive` in some training rows, found it in none"
         ));
     }
+    let names: Vec<&str> =
+        (0..prepared.vocabulary.fields()).map(|field| prepared.vocabulary.field_name(field)).collect();
     for config in models {
+        if let Some(unknown) = config.embedding.dims.keys().find(|name| !names.contains(&name.as_str())) {
+            let text = format!(
+                "`embedding.dims.{unknown}`: expected one of the fields {}, found none of this name",
+                names.join(", ")
+            );
+            return Err(UsageError(text).into());
+        }
         let checked = prepared.vocabulary.check_memory(row_bytes(config, &prepared), config.features.max_memory);
         checked.with_context(|| format!("cannot make the table of `{}`", config.model.name()))?;
     }

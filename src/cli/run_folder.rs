@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use super::{failure::UsageError, prepare::row_counts};
 use crate::{
     config::Config,
-    embedding::{Embedding, Shape},
+    embedding::{Embedding, FieldDim, Shape},
     features::{Prepared, Vocabulary},
     metrics::{EvaluationRecord, RowCounts, RunRecord},
     models::{Model, Parameters},
@@ -290,7 +290,10 @@ impl Loaded {
 pub(super) fn new_model(config: &Config, vocabulary: &Vocabulary, device: &Device) -> (Model, Embedding) {
     let fields: Vec<_> = (0..vocabulary.fields()).map(|field| vocabulary.field_rows(field)).collect();
     let seed = config.training.seed;
-    let embedding = Embedding::new(&config.embedding, config.model.needs(), &fields, seed);
+    let mut embedding = Embedding::new(&config.embedding, config.model.needs(), &fields, seed);
+    let narrow =
+        |(field, name): (usize, &str)| config.embedding.dims.get(name).map(|dim| FieldDim { field, dim: dim.get() });
+    embedding.narrow((0..fields.len()).map(|field| (field, vocabulary.field_name(field))).filter_map(narrow).collect());
     let shape = Shape { fields: fields.len(), dim: config.embedding.dim.get() };
     let model = config.model.init(shape, &Parameters::new(seed, device));
     (model, embedding)

@@ -1,5 +1,7 @@
 //! `[embedding]` of the config.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Needs, Shape};
@@ -30,6 +32,10 @@ pub struct EmbeddingConfig {
     /// What Adagrad's accumulators start from, as the square of one row's gradient; the gradients that they add up are
     /// means over a batch, so it is divided by `training.batch_size` squared. Default 0.
     pub initial_accumulator: NonNegative,
+    /// `[embedding.dims]`: fields whose vectors have fewer numbers, by their names; the rest of `dim` is 0 and takes memory,
+    /// since models combine vectors of one size. Default: none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub dims: BTreeMap<String, Count>,
     /// What first-order weights do in their own way.
     pub linear: LinearConfig,
 }
@@ -62,6 +68,7 @@ impl Default for EmbeddingConfig {
             l2: ZERO,
             weight_decay: ZERO,
             initial_accumulator: ZERO,
+            dims: BTreeMap::new(),
             linear: LinearConfig::default(),
         }
     }
@@ -104,6 +111,12 @@ impl EmbeddingConfig {
         let dim = self.dim.get();
         if dim > WIDEST {
             return Err(format!("`embedding.dim`: expected a number from 1 to {WIDEST}, found {dim}"));
+        }
+        if let Some((field, narrow)) = self.dims.iter().find(|(_, narrow)| narrow.get() > dim) {
+            let narrow = narrow.get();
+            return Err(format!(
+                "`embedding.dims.{field}`: expected a number from 1 to `embedding.dim`, {dim}, found {narrow}"
+            ));
         }
         let decays = self.decays() || self.for_linear().decays();
         if self.optimizer == RowOptimizer::Ftrl && decays {
@@ -157,6 +170,7 @@ mod tests {
             ("optimizer = \"ftrl\"\nweight_decay = 1e-5", "embedding.weight_decay"),
             ("optimizer = \"ftrl\"\nlinear = { weight_decay = 1e-5 }", "embedding.weight_decay"),
             ("dim = 4611686018427387", "embedding.dim"),
+            ("dim = 8\ndims = { C1 = 9 }", "embedding.dims.C1"),
         ] {
             let message = config(text).check().unwrap_err();
             assert!(message.contains(key) && message.contains("expected"), "{text}: {message}");

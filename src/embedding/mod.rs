@@ -5,12 +5,14 @@
 //! the vocabulary.
 
 mod config;
+mod dims;
 mod leaves;
 mod optimizer;
 mod table;
 
 pub use self::{
     config::{EmbeddingConfig, LinearConfig, RowOptimizer},
+    dims::FieldDim,
     leaves::{Embedded, Leaves, TableGradients},
     optimizer::{Moment, RowStep},
     table::Table,
@@ -67,6 +69,7 @@ pub struct Embedding {
     linear_config: EmbeddingConfig,
     vectors: Option<Table>,
     linear: Option<Table>,
+    narrow: Vec<FieldDim>,
 }
 
 impl Embedding {
@@ -83,6 +86,7 @@ impl Embedding {
             vectors: table(VECTORS, width, config.init_std.value(), config),
             linear: table(LINEAR, usize::from(needs.linear), 0.0, &linear_config),
             linear_config,
+            narrow: Vec::new(),
         }
     }
 
@@ -111,7 +115,7 @@ impl Embedding {
 
     /// The number of trainable weights.
     pub fn parameters(&self) -> usize {
-        self.tables().map(|(_, table)| table.rows() * table.dim()).sum()
+        self.tables().map(|(_, table)| table.rows() * table.dim()).sum::<usize>() - self.absent()
     }
 
     /// The table's learning rate, before the schedule.

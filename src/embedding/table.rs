@@ -58,6 +58,18 @@ impl Table {
         self.field_starts.last().copied().unwrap_or(0)
     }
 
+    /// The number of a field's rows.
+    pub(super) fn field_rows(&self, field: usize) -> usize {
+        self.field_starts[field + 1] - self.field_starts[field]
+    }
+
+    /// Changes the weights of a field's rows.
+    pub(super) fn for_each_row(&mut self, field: usize, change: impl Fn(&mut [f32])) {
+        let (dim, stride) = (self.dim, self.stride);
+        let rows = self.field_starts[field] * stride..self.field_starts[field + 1] * stride;
+        self.data[rows].chunks_exact_mut(stride).for_each(|row| change(&mut row[..dim]));
+    }
+
     pub fn dim(&self) -> usize {
         self.dim
     }

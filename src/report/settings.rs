@@ -100,6 +100,6 @@ pub(super) mod tests {
 
     #[test]
     fn a_note_names_the_metric_that_decided() {
-        assert!(settings_notes(&record())[1].contains("validation logloss of"));
+        assert!(settings_notes(&record())[1].contains("mean validation logloss decided"));
     }
 }

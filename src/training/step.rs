@@ -75,6 +75,7 @@ impl Trainer {
         }
         let mut gradients = total.backward();
         let mut table_gradients = leaves.sum_gradients(&mut gradients, batch);
+        self.embedding.mask(&mut table_gradients, batch);
         let mut dense_gradients = GradientsParams::from_grads(gradients, &model);
         clip(config.clip_norm.value(), &model, &mut dense_gradients, &mut table_gradients);
         self.model = Some(self.dense.step(learning_rate, model, dense_gradients));

@@ -145,6 +145,23 @@ fn a_history_counts_the_rows_above() {
     );
 }
 
+#[test]
+fn a_field_may_have_a_smaller_vector() {
+    let data = "label = \"rating\"\ndrop = [\"weight\"]\n";
+    let experiment = shop_experiment(SECN, data, &shop(["0", "1"], true));
+    let whole = json(&mut experiment.train("whole"));
+    let dims = ["--set", "embedding.dims={ user = 2, tags = 8 }"];
+    let narrow = json(experiment.train("narrow").args(dims));
+    let parameters = |run: &Value| run["parameters"].as_u64().unwrap();
+    // 40 users, missing and unknown, whose vectors of 8 numbers have 2
+    assert_eq!(parameters(&whole) - parameters(&narrow), 42 * 6);
+    assert_eq!(logloss(&json(&mut experiment.eval("narrow"))["metrics"]), logloss(&narrow["test"]));
+    let resumed = json(experiment.train("narrow").args(dims).args(["--resume", "--set", "training.epochs=4"]));
+    assert_eq!(resumed["epochs"].as_array().unwrap().len(), 4);
+    let unknown = ["--set", "embedding.dims={ users = 2 }"];
+    assert_has(&failure(experiment.train("other").args(unknown), 2), &["embedding.dims.users", "user, tags, price"]);
+}
+
 /// The same rows with and without a header, and with another separator.
 #[test]
 fn a_table_without_a_header_is_named_by_the_config() {
