@@ -8,13 +8,14 @@ use clap::Args;
 use super::{
     MachineArgs,
     failure::UsageError,
+    prepare::left_out_lines,
     run_folder::Loaded,
     terminal::{Terminal, print},
 };
 use crate::{
     data::{ColumnRef, Wanted, resolve},
     device::DeviceName,
-    features::stream,
+    features::{LeftOut, stream},
     metrics::EvalRecord,
     report,
     training::{Scores, score_batch},
@@ -54,13 +55,11 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         return Err(UsageError(text.to_owned()).into());
     }
     let start = Instant::now();
-    let (scores, skipped) = score_files(&loaded, data, &device).context("cannot evaluate the rows")?;
+    let (scores, left_out) = score_files(&loaded, data, &device).context("cannot evaluate the rows")?;
     let seconds = start.elapsed().as_secs_f64();
     let evaluation = scores.evaluate();
     let mut terminal = Terminal::new();
-    if skipped > 0 {
-        terminal.warn(&format!("{skipped} bad rows were left out"));
-    }
+    left_out_lines(left_out).for_each(|line| terminal.warn(&line));
     for undefined in &evaluation.undefined {
         terminal.warn(&undefined.to_string());
     }
@@ -79,8 +78,8 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     print(&report::metrics_table(&record.metrics))
 }
 
-/// The scores of all rows, and the number of bad rows that were left out.
-fn score_files(loaded: &Loaded, data: &[String], device: &burn::tensor::Device) -> anyhow::Result<(Scores, u64)> {
+/// The scores of all rows, and what of them was left out.
+fn score_files(loaded: &Loaded, data: &[String], device: &burn::tensor::Device) -> anyhow::Result<(Scores, LeftOut)> {
     let config = &loaded.config.data;
     let wanted = Wanted {
         schema: loaded.schema.clone(),
@@ -91,15 +90,15 @@ fn score_files(loaded: &Loaded, data: &[String], device: &burn::tensor::Device) 
     };
     let group = config.group.as_ref().map(|_| 0);
     let offset = loaded.config.training.logit_offset();
-    let (mut scores, mut skipped) = (Scores::default(), 0);
+    let (mut scores, mut left_out) = (Scores::default(), LeftOut::default());
     for block in stream(config, resolve(data)?, wanted, group, Arc::clone(&loaded.vocabulary))? {
         let block = block?;
-        skipped += block.rows.skipped();
+        left_out += block.left_out();
         for batch in block.encoded.batches(BATCH_SIZE) {
             scores.logits.extend(score_batch(&loaded.model, &loaded.embedding, &batch, offset, device));
             scores.labels.extend(&batch.labels);
             scores.groups.extend(&batch.groups);
         }
     }
-    Ok((scores, skipped))
+    Ok((scores, left_out))
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    features::{PrepareEvent, Prepared, prepare},
+    features::{LeftOut, PrepareEvent, Prepared, prepare},
     metrics::RowCounts,
 };
 
@@ -45,7 +45,8 @@ pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
                 "rows_per_second": summary.rows_per_second,
                 "cached": summary.cached,
             },
-            "skipped_rows": summary.skipped_rows,
+            "skipped_rows": summary.left_out.rows,
+            "cut_cells": summary.left_out.cells,
             "cache_bytes": summary.cache_bytes,
         }))?);
     }
@@ -121,8 +122,18 @@ fn summary(models: &[&Config], prepared: &Prepared) -> Vec<String> {
             summary.cache_bytes as f64 / MIB,
         ),
     ];
-    if summary.skipped_rows > 0 {
-        lines.push(format!("warning: {} bad rows were left out", summary.skipped_rows));
-    }
+    lines.extend(left_out_lines(summary.left_out).map(|line| format!("warning: {line}")));
     lines
+}
+
+/// What is not seen of the rows, in words.
+pub(super) fn left_out_lines(left_out: LeftOut) -> impl Iterator<Item = String> {
+    let rows = (left_out.rows > 0).then(|| format!("{} bad rows were left out", left_out.rows));
+    let cells = (left_out.cells > 0).then(|| {
+        format!(
+            "{} cells have more values than their field's `max_values`, or than any training row; those behind were left out",
+            left_out.cells
+        )
+    });
+    rows.into_iter().chain(cells)
 }

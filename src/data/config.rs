@@ -14,7 +14,7 @@ use crate::seed::Seed;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// `criteo`, `csv`, `tsv`, `libsvm` or `libffm`.
+    /// `criteo`, `avazu`, `automl`, `csv`, `tsv`, `libsvm` or `libffm`.
     pub format: FormatName,
     /// Paths or globs of the training rows; `-` is standard input.
     #[serde(deserialize_with = "at_least_one")]

@@ -51,8 +51,8 @@ fn head(record: &[u8], place: &Place, _config: &DataConfig) -> Result<Head, Data
     const COLUMNS: usize = FIELDS + 1;
     let cells = memchr_iter(b'\t', record).count() + 1;
     match cells {
-        COLUMNS => Ok(Head { names: names(), kinds: None, is_header: false, hidden: 0 }),
-        FIELDS => Ok(Head { names: field_names(), kinds: None, is_header: false, hidden: 0 }),
+        COLUMNS => Ok(Head { names: names(), kinds: None, is_header: false, hidden: 0, numbering: None }),
+        FIELDS => Ok(Head { names: field_names(), kinds: None, is_header: false, hidden: 0, numbering: None }),
         // no later line can be right either, so this is not a bad row that could be left out
         found => Err(DataError::Separator {
             place: place.clone(),

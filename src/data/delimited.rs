@@ -4,7 +4,7 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
 use memchr::{memchr, memchr_iter};
 
 use super::{
-    ColumnRef, DataConfig, DataError, Format, Place, RowBlock,
+    ColumnRef, DataConfig, DataError, Format, Place, RowBlock, Separator,
     error::excerpt,
     layout::Head,
     records::{End, Records, without_line_end},
@@ -39,15 +39,23 @@ pub(super) const TSV: Format = Format {
 };
 
 fn csv_head(record: &[u8], place: &Place, config: &DataConfig) -> Result<Head, DataError> {
-    let separator = config.separator.0;
-    let mut text = record.to_vec();
-    let mut names = Vec::new();
-    Unquoter::new(separator).unquote(&mut text, 0, record.len(), |text, start, end| {
-        names.push(name(&text[start..end]));
-    });
-    let expected =
-        if separator == b',' { "a header separated by commas" } else { "a header separated by `data.separator`" };
+    let names = cells(record, config.separator);
+    let expected = if config.separator.0 == b',' {
+        "a header separated by commas"
+    } else {
+        "a header separated by `data.separator`"
+    };
     header(names, record, place, config, expected)
+}
+
+/// The cells of a record of CSV, without quotes and blanks around them.
+pub(super) fn cells(record: &[u8], separator: Separator) -> Vec<String> {
+    let mut text = record.to_vec();
+    let mut cells = Vec::new();
+    Unquoter::new(separator.0).unquote(&mut text, 0, record.len(), |text, start, end| {
+        cells.push(name(&text[start..end]));
+    });
+    cells
 }
 
 fn tsv_head(record: &[u8], place: &Place, config: &DataConfig) -> Result<Head, DataError> {
@@ -70,7 +78,7 @@ fn header(
         return without_header(names, place, config);
     }
     if names.len() > 1 {
-        return Ok(Head { names, kinds: None, is_header: true, hidden: 0 });
+        return Ok(Head { names, kinds: None, is_header: true, hidden: 0, numbering: None });
     }
     let others = [',', '\t', ';', '|', ' '];
     let seems = others.into_iter().find(|separator| record.contains(&(*separator as u8)));
@@ -90,7 +98,7 @@ fn without_header(found: Vec<String>, place: &Place, config: &DataConfig) -> Res
     if found.len() != names.len() {
         return Err(DataError::Columns { place: place.clone(), expected: names.len(), found: found.len() });
     }
-    Ok(Head { names, kinds: None, is_header: false, hidden: 0 })
+    Ok(Head { names, kinds: None, is_header: false, hidden: 0, numbering: None })
 }
 
 fn without_label(mut names: Vec<String>, label: &ColumnRef) -> Vec<String> {
@@ -104,7 +112,7 @@ fn without_label(mut names: Vec<String>, label: &ColumnRef) -> Vec<String> {
     names
 }
 
-fn split_csv(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(), DataError> {
+pub(super) fn split_csv(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) -> Result<(), DataError> {
     let separator = rows.separator();
     let records = Records::Quoted { separator };
     if memchr(b'"', bytes).is_none() {

@@ -44,12 +44,18 @@ pub enum DataError {
     Damaged { file: Arc<str>, compression: &'static str, source: io::Error },
     #[error("{file}: expected {expected}, found {found}")]
     NotText { file: Arc<str>, expected: &'static str, found: String },
+    #[error("{file}: expected a Parquet file that can be read, found {found}")]
+    Parquet { file: Arc<str>, found: String },
+    #[error("{file}, column `{column}`: expected values, or lists of categories, found {found}")]
+    ColumnType { file: Arc<str>, column: String, found: String },
     #[error("{file}: expected rows, found an empty file")]
     Empty { file: Arc<str> },
     #[error("{file}: expected rows, found only a header")]
     OnlyHeader { file: Arc<str> },
     #[error("{place}: expected a record of at most {limit_bytes} bytes, found a longer one")]
     RecordTooLong { place: Place, limit_bytes: usize },
+    #[error("{place}: expected lines that end with a line feed, found a carriage return within the first one")]
+    CarriageReturn { place: Place },
     #[error("{place}: expected a closing quote, found the end of the file")]
     OpenQuote { place: Place },
     #[error("{place}: expected {expected}, found `{beginning}`")]
@@ -70,6 +76,12 @@ pub enum DataError {
     Tokens { place: Place, expected: usize, found: usize },
     #[error("{place}, token {token}: expected {expected}, found {found}")]
     Token { place: Place, token: usize, expected: &'static str, found: String },
+    #[error("{path}: expected the part {expected}, found the part {found} in its place")]
+    PartMissing { path: String, expected: u64, found: u64 },
+    #[error("{place}: expected {expected}, found {found}")]
+    Stated { place: Place, expected: String, found: String, todo: String },
+    #[error("{place}{part}: expected {expected}, found {found}", part = comma_part(*part))]
+    BadRow { place: Place, part: Option<(&'static str, usize)>, expected: String, found: String },
     #[error("{place}, field `{field}`: expected {expected}, found {found}")]
     Label { place: Place, field: String, expected: Cow<'static, str>, found: String },
     #[error("{place}, column `{column}` (`data.weight`): expected {expected}, found {found}")]
@@ -79,6 +91,11 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// What is wrong with what a file says of itself; `todo` is the hint.
+    pub(super) fn stated(place: Place, expected: impl Into<String>, found: impl Into<String>, todo: &str) -> Self {
+        Self::Stated { place, expected: expected.into(), found: found.into(), todo: todo.into() }
+    }
+
     /// What to do about it, for the line that starts with `hint:`.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
@@ -86,6 +103,8 @@ impl DataError {
             Self::Folder { path } => format!("a glob names the files of a folder: `{}/*`", path.trim_end_matches('/')),
             Self::Missing { .. } | Self::NoMatch { .. } => "paths are relative to the working directory".into(),
             Self::Truncated { .. } | Self::Damaged { .. } => "fetch or make the file again".into(),
+            Self::Parquet { .. } => "write or fetch the file again; encrypted files are not read".into(),
+            Self::ColumnType { column, .. } => format!("`data.drop = [\"{column}\"]` leaves the column out"),
             Self::NotText { .. } => "text, gzip and zstd are read; unpack or convert the file first".into(),
             Self::RecordTooLong { .. } => "a line end or a closing quote may be missing".into(),
             Self::OpenQuote { .. } => {
@@ -93,11 +112,20 @@ impl DataError {
                  quotes literally"
                     .into()
             }
+            Self::CarriageReturn { place } => {
+                format!("`tr '\\r' '\\n' < {} > NEW` makes lines of it", place.file)
+            }
             Self::Separator { seems, .. } => separator_hint((*seems)?),
+            Self::NoColumn { nearest: None, key: Some("data.label"), .. } => {
+                "`data.label` names the label's column; where the first line is a row, `data.columns` names all columns".into()
+            }
             Self::NoColumn { nearest, key, .. } => column_hint(nearest.as_deref()?, *key),
             Self::NoLabel { .. } => "`predict` needs no label; training and evaluation do".into(),
             Self::Label { place, found, .. } if place.line == 1 && found.eq_ignore_ascii_case("`label`") => {
                 "the first line looks like a header; `data.format = \"tsv\"` reads one".into()
+            }
+            Self::Label { field, found, .. } if *found == format!("`{field}`") => {
+                "the line seems to repeat the header; remove it, or drop such rows by `data.on_bad_row = \"skip\"`".into()
             }
             Self::Label { .. } => {
                 "`data.positive` (and `data.negative`) name the label values that count as 1 and 0, `data.label = { column = …, \
@@ -114,15 +142,21 @@ impl DataError {
                  rows and counts them in the report"
                     .into()
             }
+            Self::PartMissing { .. } => "all parts of a file are read as one, so fetch the one that is missing".into(),
+            Self::Stated { todo, .. } => todo.clone(),
             Self::Header { .. } => "leave `data.columns` out, the header names the columns".into(),
             Self::Columns { .. } => "`data.columns` names every column, `data.separator` separates them".into(),
-            Self::Cells { .. } | Self::Number { .. } | Self::Weight { .. } => {
+            Self::Cells { .. } | Self::BadRow { .. } | Self::Number { .. } | Self::Weight { .. } => {
                 "`data.on_bad_row = \"skip\"` drops such rows and counts them in the report".into()
             }
             _ => return None,
         };
         Some(text)
     }
+}
+
+fn comma_part(part: Option<(&'static str, usize)>) -> String {
+    part.map(|(what, number)| format!(", {what} {number}")).unwrap_or_default()
 }
 
 fn in_brackets(key: Option<&str>) -> String {

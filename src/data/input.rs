@@ -1,6 +1,5 @@
 //! Where bytes come from: files, globs and standard input, plain, gzip (several members) or zstd (several frames).
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 
 use super::{
-    DataConfig, DataError,
+    DataConfig, DataError, automl,
     made::{MadeText, Source},
     stdin,
 };
@@ -40,7 +39,8 @@ impl Input {
     }
 }
 
-/// Expands paths and globs, each glob's files in the order of their names; `-` is standard input.
+/// Expands paths and globs, each glob's files in the order of their names and of the numbers in them; `-` is standard input. A
+/// file of AutoML that is there in numbered parts alone becomes these.
 ///
 /// # Errors
 /// For a missing file, a folder, a pipe, a broken glob, one that matches no file, and standard input named twice.
@@ -55,6 +55,10 @@ pub fn resolve(patterns: &[String]) -> Result<Vec<Input>, DataError> {
             inputs.push(Input::Stdin);
         } else if pattern.contains(['*', '?', '[']) && !path.exists() {
             inputs.extend(expand(pattern)?);
+        } else if !path.exists()
+            && let Some(parts) = automl::parts(path)?
+        {
+            inputs.extend(parts.into_iter().map(Input::File));
         } else {
             check_file(path)?;
             inputs.push(Input::File(path.into()));
@@ -66,7 +70,7 @@ pub fn resolve(patterns: &[String]) -> Result<Vec<Input>, DataError> {
 /// The files that a glob matches; folders are passed over.
 fn expand(pattern: &str) -> Result<Vec<Input>, DataError> {
     let paths = glob::glob(pattern).map_err(|source| DataError::Glob { pattern: pattern.into(), source })?;
-    let mut files = BTreeSet::new();
+    let mut files = Vec::new();
     for path in paths {
         let path = path.map_err(|error| {
             let file = error.path().to_string_lossy().into();
@@ -74,13 +78,35 @@ fn expand(pattern: &str) -> Result<Vec<Input>, DataError> {
         })?;
         if !path.is_dir() {
             check_file(&path)?;
-            files.insert(path);
+            files.push(path);
         }
     }
     if files.is_empty() {
         return Err(DataError::NoMatch { pattern: pattern.into() });
     }
+    files.sort_by_cached_key(|path| natural_order(path));
     Ok(files.into_iter().map(Input::File).collect())
+}
+
+/// Orders names by the numbers in them: `day_2` stands before `day_10`.
+fn natural_order(path: &Path) -> (Vec<(bool, usize, String)>, PathBuf) {
+    let name = path.to_string_lossy();
+    let mut runs: Vec<(bool, usize, String)> = Vec::new();
+    for letter in name.chars() {
+        let is_text = !letter.is_ascii_digit();
+        match runs.last_mut() {
+            Some((last, _, run)) if *last == is_text => run.push(letter),
+            _ => runs.push((is_text, 0, letter.to_string())),
+        }
+    }
+    for (is_text, length, run) in &mut runs {
+        if !*is_text {
+            // a longer number is a larger one, once its leading zeros are off
+            *run = run.trim_start_matches('0').to_owned();
+            *length = run.len();
+        }
+    }
+    (runs, path.to_path_buf())
 }
 
 fn check_file(path: &Path) -> Result<(), DataError> {

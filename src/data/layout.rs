@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use memchr::memchr2;
+
 use super::{
     ColumnRef, DataConfig, DataError, Format, Input, OnBadRow, Place,
     input::Text,
@@ -41,6 +43,8 @@ pub(super) struct Head {
     pub(super) is_header: bool,
     /// So many first columns are the reader's own.
     pub(super) hidden: usize,
+    /// The column that numbers the rows, which is no field.
+    pub(super) numbering: Option<usize>,
 }
 
 /// A format's label column, which has no name of its own in the data.
@@ -98,10 +102,11 @@ impl Layout {
             Some(_) => with_named(head.names.clone(), config, wanted),
             None => head.names.clone(),
         };
-        let find = |column: &ColumnRef, key| position(&names, column, key, file);
+        let columns = Columns { names: &names, hidden: head.hidden, file };
+        let find = |column: &ColumnRef, key| columns.position(column, key);
         let fields = wanted.schema.fields.iter().map(|field| find(&ColumnRef::Name(field.column().to_owned()), None));
         let fields = fields.collect::<Result<Vec<_>, _>>()?;
-        let label = label_column(format, wanted, &names, file)?;
+        let label = label_column(format, wanted, columns)?;
         let weight = wanted.weight.as_ref().map(|column| find(column, Some("data.weight"))).transpose()?;
         let extra = wanted.extra.iter().map(|column| find(column, None)).collect::<Result<_, _>>()?;
         let is_numeric = |(_, field): &(usize, &Field)| matches!(field.kind, FieldKind::Numeric | FieldKind::Time(_));
@@ -142,58 +147,65 @@ fn with_named(mut names: Vec<String>, config: &DataConfig, wanted: &Wanted) -> V
     names
 }
 
-fn label_column(
-    format: &Format,
-    wanted: &Wanted,
-    names: &[String],
-    file: &Arc<str>,
-) -> Result<Option<usize>, DataError> {
+fn label_column(format: &Format, wanted: &Wanted, columns: Columns) -> Result<Option<usize>, DataError> {
     let Some(label) = &wanted.label else { return Ok(None) };
-    match label_position(format, label, names, file) {
+    match columns.label(format, label) {
         Ok(position) => Ok(Some(position)),
         Err(_) if !wanted.label_required => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn label_position(format: &Format, label: &ColumnRef, names: &[String], file: &Arc<str>) -> Result<usize, DataError> {
-    let Some(FixedLabel { name, without }) = format.label else {
-        return position(names, label, Some("data.label"), file);
-    };
-    let missing = DataError::NoLabel { file: Arc::clone(file), without };
-    names.iter().position(|other| other == name).ok_or(missing)
+/// The columns of a file, of which the `hidden` first ones are the reader's own.
+#[derive(Clone, Copy)]
+struct Columns<'a> {
+    names: &'a [String],
+    hidden: usize,
+    file: &'a Arc<str>,
 }
 
-fn position(
-    names: &[String],
-    column: &ColumnRef,
-    key: Option<&'static str>,
-    file: &Arc<str>,
-) -> Result<usize, DataError> {
-    let missing =
-        |column: String, nearest, found| DataError::NoColumn { file: Arc::clone(file), column, key, nearest, found };
-    match column {
-        ColumnRef::Position(position) if *position < names.len() => Ok(*position),
-        ColumnRef::Position(position) => {
-            Err(missing(position.to_string(), None, format!("{} columns, counted from 0", names.len())))
-        }
-        ColumnRef::Name(name) => {
-            let mut found = names.iter().enumerate().filter(|(_, other)| *other == name);
-            let Some((position, _)) = found.next() else {
-                let nearest = nearest(names, name);
-                let found = format!("{} other columns", names.len());
-                return Err(missing(name.clone(), nearest, found));
-            };
-            if found.next().is_some() {
-                return Err(DataError::ColumnTwice { file: Arc::clone(file), column: name.clone() });
+impl Columns<'_> {
+    fn label(self, format: &Format, label: &ColumnRef) -> Result<usize, DataError> {
+        let Some(FixedLabel { name, without }) = format.label else {
+            return self.position(label, Some("data.label"));
+        };
+        let missing = DataError::NoLabel { file: Arc::clone(self.file), without };
+        self.names.iter().position(|other| other == name).ok_or(missing)
+    }
+
+    fn position(self, column: &ColumnRef, key: Option<&'static str>) -> Result<usize, DataError> {
+        let Self { names, hidden, file } = self;
+        let missing = |column: String, nearest, found| DataError::NoColumn {
+            file: Arc::clone(file),
+            column,
+            key,
+            nearest,
+            found,
+        };
+        match column {
+            ColumnRef::Position(position) if *position < names.len() - hidden => Ok(hidden + position),
+            ColumnRef::Position(position) => {
+                let found = format!("{} columns, counted from 0", names.len() - hidden);
+                Err(missing(position.to_string(), None, found))
             }
-            Ok(position)
+            ColumnRef::Name(name) => {
+                let mut found = names.iter().enumerate().filter(|(_, other)| *other == name);
+                let Some((position, _)) = found.next() else {
+                    let nearest = nearest(&names[hidden..], name);
+                    let found = format!("{} other columns", names.len() - hidden);
+                    return Err(missing(name.clone(), nearest, found));
+                };
+                if found.next().is_some() {
+                    return Err(DataError::ColumnTwice { file: Arc::clone(file), column: name.clone() });
+                }
+                Ok(position)
+            }
         }
     }
 }
 
 /// The name that a misspelt one most likely stands for, if any is like it.
-fn nearest(names: &[String], misspelt: &str) -> Option<String> {
+pub(super) fn nearest(names: &[String], misspelt: &str) -> Option<String> {
     const ALIKE: f64 = 0.5;
     let misspelt = misspelt.to_lowercase();
     let likeness = |name: &String| strsim::normalized_damerau_levenshtein(&misspelt, &name.to_lowercase());
@@ -214,20 +226,21 @@ pub fn schema(
     let format = config.format.format();
     let first = inputs.first().ok_or(DataError::NoInput)?;
     let file = first.name();
-    let (names, kinds, hidden) = match format.fixed_names {
-        Some(names) => (names(), None, 0),
-        None => peek_head(config, first).map(|head| (head.names, head.kinds, head.hidden))?,
+    let (names, kinds, hidden, numbering) = match format.fixed_names {
+        Some(names) => (names(), None, 0, None),
+        None => peek_head(config, first).map(|head| (head.names, head.kinds, head.hidden, head.numbering))?,
     };
-    let mut left_out: Vec<usize> = (0..hidden).collect();
-    left_out.push(label_position(format, &config.label.column, &names, &file)?);
+    let mut left_out: Vec<usize> = (0..hidden).chain(numbering).collect();
+    let columns = Columns { names: &names, hidden, file: &file };
+    left_out.push(columns.label(format, &config.label.column)?);
     if let Some(group) = &config.group {
-        left_out.push(position(&names, group, Some("data.group"), &file)?);
+        left_out.push(columns.position(group, Some("data.group"))?);
     }
     if let Some(weight) = &config.weight {
-        left_out.push(position(&names, weight, Some("data.weight"), &file)?);
+        left_out.push(columns.position(weight, Some("data.weight"))?);
     }
     for name in &config.drop {
-        left_out.push(position(&names, &ColumnRef::Name(name.clone()), Some("data.drop"), &file)?);
+        left_out.push(columns.position(&ColumnRef::Name(name.clone()), Some("data.drop"))?);
     }
     let fields = names.into_iter().enumerate().filter(|(column, _)| !left_out.contains(column));
     let field = |(column, name): (usize, String)| {
@@ -250,7 +263,7 @@ fn peek_head(config: &DataConfig, input: &Input) -> Result<Head, DataError> {
             if bytes.len() >= wanted_bytes || read == 0 { first_record(records, bytes, read == 0) } else { None };
         if let Some((record, line)) = first {
             let place = Place { file: Arc::clone(&text.file), line };
-            let mut head = (format.head)(record, &place, config)?;
+            let mut head = read_head(format, record, &place, config)?;
             if let Some(sample) = &format.sample {
                 let end = if read == 0 { bytes.len() } else { records.last_end(bytes).unwrap_or(0) };
                 head.names.extend((sample.names)(&bytes[..end]));
@@ -261,6 +274,15 @@ fn peek_head(config: &DataConfig, input: &Input) -> Result<Head, DataError> {
             return Err(DataError::Empty { file: text.file });
         }
     }
+}
+
+/// What a file's first record tells.
+pub(super) fn read_head(format: &Format, record: &[u8], place: &Place, config: &DataConfig) -> Result<Head, DataError> {
+    // within quotes it is a cell's own
+    if memchr2(b'\r', b'"', record).is_some_and(|position| record[position] == b'\r') {
+        return Err(DataError::CarriageReturn { place: place.clone() });
+    }
+    (format.head)(record, place, config)
 }
 
 /// The first record that isn't blank, with its line; `None` where more bytes are needed.

@@ -90,6 +90,7 @@ fn libsvm_head(record: &[u8], place: &Place, _config: &DataConfig) -> Result<Hea
         kinds: None,
         is_header: false,
         hidden: 0,
+        numbering: None,
     })
 }
 
@@ -99,7 +100,13 @@ fn libffm_head(record: &[u8], place: &Place, _config: &DataConfig) -> Result<Hea
     if tokens.iter().any(|(start, end)| colons(&record[*start..*end]) != 2) {
         return Err(other_format(record, place, EXPECTED));
     }
-    Ok(Head { names: label.map(|_| LABEL.to_owned()).into_iter().collect(), kinds: None, is_header: false, hidden: 0 })
+    Ok(Head {
+        names: label.map(|_| LABEL.to_owned()).into_iter().collect(),
+        kinds: None,
+        is_header: false,
+        hidden: 0,
+        numbering: None,
+    })
 }
 
 fn other_format(record: &[u8], place: &Place, expected: &'static str) -> DataError {
@@ -119,7 +126,7 @@ type Span = (usize, usize);
 
 /// The label, if the first token is one, and where all others stand.
 fn label_and_tokens(record: &[u8]) -> (Option<Span>, Vec<Span>) {
-    let mut tokens: Vec<Span> = Tokens { bytes: record, position: 0, end: record.len() }.collect();
+    let mut tokens: Vec<Span> = Tokens::of(record).collect();
     let has_label = tokens.first().is_some_and(|(start, end)| colons(&record[*start..*end]) == 0);
     let label = has_label.then(|| tokens.remove(0));
     (label, tokens)
@@ -231,7 +238,7 @@ fn check_value(value: &[u8]) -> Result<(), &'static str> {
 }
 
 #[inline]
-fn before_colon(token: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn before_colon(token: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr(b':', token)?;
     Some((&token[..colon], &token[colon + 1..]))
 }
@@ -242,7 +249,7 @@ fn colons(token: &[u8]) -> usize {
 
 /// A whole number of decimal digits alone.
 #[inline]
-fn digits(text: &[u8]) -> Option<u64> {
+pub(super) fn digits(text: &[u8]) -> Option<u64> {
     let start = (!text.is_empty()).then_some(0_u64);
     text.iter().fold(start, |number, byte| {
         let digit = byte.wrapping_sub(b'0');
@@ -251,13 +258,18 @@ fn digits(text: &[u8]) -> Option<u64> {
 }
 
 /// The tokens of one line, as positions in the block's bytes.
-struct Tokens<'a> {
+pub(super) struct Tokens<'a> {
     bytes: &'a [u8],
     position: usize,
     end: usize,
 }
 
-impl Tokens<'_> {
+impl<'a> Tokens<'a> {
+    /// Those of a whole line.
+    pub(super) fn of(line: &'a [u8]) -> Self {
+        Self { bytes: line, position: 0, end: line.len() }
+    }
+
     #[inline]
     fn is_over(&mut self) -> bool {
         let line = &self.bytes[self.position..self.end];

@@ -18,7 +18,7 @@ use super::{
     reader::RECORD_BYTES,
     records::{End, Records, without_line_end},
 };
-use crate::schema::FieldKind;
+use crate::schema::{FieldKind, TimeFormat};
 
 /// Stands in no text that people write: it parts a column's name from its kind, and the values of a multi-value cell.
 pub(super) const UNIT_SEPARATOR: u8 = 0x1F;
@@ -69,6 +69,16 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn new(text: Text) -> Self {
         Self { text, bytes: Vec::new(), start: 0, line: 0 }
+    }
+
+    /// The lines of a text whose first bytes, `head`, were read from it already.
+    pub(super) fn behind(head: Vec<u8>, text: Text) -> Self {
+        Self { bytes: head, ..Self::new(text) }
+    }
+
+    /// The number of the last line given out.
+    pub(super) fn line(&self) -> u64 {
+        self.line
     }
 
     /// The next line without its end, with its number, the first being 1; `None` behind the last one. What follows the last
@@ -187,8 +197,15 @@ impl Read for MadeText {
     }
 }
 
-const KINDS: [(char, FieldKind); 3] =
-    [('n', FieldKind::Numeric), ('c', FieldKind::Categorical), ('m', FieldKind::MultiValue)];
+const KINDS: [(char, FieldKind); 7] = [
+    ('n', FieldKind::Numeric),
+    ('c', FieldKind::Categorical),
+    ('m', FieldKind::MultiValue),
+    ('h', FieldKind::Time(TimeFormat::YearToHour)),
+    ('i', FieldKind::Time(TimeFormat::Iso)),
+    ('u', FieldKind::Time(TimeFormat::Unix)),
+    ('s', FieldKind::Time(TimeFormat::UnixMilliseconds)),
+];
 
 fn letter(kind: FieldKind) -> char {
     KINDS.iter().find(|(_, other)| *other == kind).expect("every kind has a letter").0
@@ -209,7 +226,7 @@ pub(super) fn head(record: &[u8], place: &Place, _config: &DataConfig) -> Result
         let beginning = excerpt(record);
         return Err(DataError::Separator { place: place.clone(), expected: "columns", beginning, seems: None });
     }
-    Ok(Head { names, kinds: Some(kinds), is_header: true, hidden: 1 })
+    Ok(Head { names, kinds: Some(kinds), is_header: true, hidden: 1, numbering: None })
 }
 
 /// Splits a block of made text.

@@ -4,6 +4,11 @@
 //! one's head, a [`Reader`] cuts all of them into [`RawBlock`]s (in order, on one thread), and [`split`] turns a block into a
 //! [`RowBlock`] (pure, so on any thread). A format is one file and one line of the registry below.
 
+mod arff;
+mod automl;
+mod avazu;
+#[cfg(test)]
+mod broken_tests;
 mod cells;
 mod config;
 mod criteo;
@@ -14,6 +19,7 @@ mod label;
 mod layout;
 mod libsvm;
 mod made;
+mod parquet;
 mod reader;
 mod records;
 mod rows;
@@ -21,6 +27,8 @@ mod stdin;
 #[cfg(test)]
 mod tests;
 mod time;
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -66,16 +74,28 @@ macro_rules! registry {
 
 registry! {
     Criteo = "criteo" => criteo::CRITEO;
+    Avazu = "avazu" => avazu::AVAZU;
+    Automl = "automl" => automl::AUTOML;
+    Arff = "arff" => arff::ARFF;
     Csv = "csv" => delimited::CSV;
     Tsv = "tsv" => delimited::TSV;
     Libsvm = "libsvm" => libsvm::LIBSVM;
     Libffm = "libffm" => libsvm::LIBFFM;
+    Parquet = "parquet" => parquet::PARQUET;
 }
 
 impl FormatName {
     /// One line for people: what such a file looks like.
     pub const fn about(self) -> &'static str {
         self.format().about
+    }
+}
+
+/// The files beside an input that its rows follow from too; none for most formats.
+pub fn companions(config: &DataConfig, input: &Input) -> Vec<PathBuf> {
+    match (config.format, input) {
+        (FormatName::Automl, Input::File(path)) => automl::companions(path),
+        _ => Vec::new(),
     }
 }
 

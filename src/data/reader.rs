@@ -14,12 +14,12 @@ use super::{
     DataConfig, DataError, Input, Place, Wanted,
     input::Text,
     label::Labels,
-    layout::{BYTE_ORDER_MARK, Layout, first_record},
+    layout::{BYTE_ORDER_MARK, Layout, first_record, read_head},
     records::{End, Records},
 };
 
 /// Text that a block holds, about.
-const BLOCK_BYTES: usize = 1 << 20;
+const BLOCK_BYTES: usize = 1 << 18;
 /// The longest record that is read; a longer one is a missing line end or quote.
 pub(super) const RECORD_BYTES: usize = 64 << 20;
 
@@ -179,7 +179,7 @@ impl Current {
             self.check_length(bytes.len())?;
             return Ok(false);
         };
-        let head = (format.head)(record, &Place { file: Arc::clone(file), line }, config)?;
+        let head = read_head(format, record, &Place { file: Arc::clone(file), line }, config)?;
         self.layout = Some(Arc::new(Layout::new(config, wanted, &head, file, &self.labels)?));
         let mut start = mark;
         if head.is_header {

@@ -72,6 +72,19 @@ impl RowBlock {
         category(self.column(row, layout.fields[field], layout.names.len()), &layout.missing)
     }
 
+    /// The texts of a field in all rows, each as [`Self::cell`] gives it.
+    pub fn cells(&self, field: usize) -> impl Iterator<Item = &[u8]> {
+        let layout = self.layout();
+        let cells = self.cells.iter().skip(layout.fields[field]).step_by(layout.names.len().max(1));
+        cells.map(|&(start, end)| category(&self.bytes[start as usize..end as usize], &layout.missing))
+    }
+
+    /// The numbers of a numeric field in all rows, each as [`Self::number`] gives it.
+    pub fn numbers(&self, field: usize) -> impl Iterator<Item = f64> {
+        let numbers = self.numbers.iter().skip(self.number_positions[field]);
+        numbers.step_by(self.layout().numbers.len().max(1)).copied()
+    }
+
     /// The texts of a field of several values, each as [`Self::cell`] gives one. Where a reader knows the single values, they
     /// are as it knows them; otherwise `separator` parts them.
     #[inline]
@@ -252,27 +265,60 @@ pub(super) fn split_lines_from(
     first_line: u64,
     rows: &mut RowBlock,
 ) -> Result<(), DataError> {
-    let mut line = first_line;
-    while start < bytes.len() {
-        let mut cell_start = start;
-        let end = loop {
-            match memchr::memchr2(separator, b'\n', &bytes[cell_start..]) {
-                Some(length) if bytes[cell_start + length] == separator => {
-                    rows.add_cell(cell_start, cell_start + length);
-                    cell_start += length + 1;
-                }
-                Some(length) => break cell_start + length,
-                None => break bytes.len(),
-            }
-        };
+    let (mut line, mut cell_start) = (first_line, start);
+    let mut end_line = |rows: &mut RowBlock, cell_start: usize, end: usize| {
         let text_end = if end > cell_start && bytes[end - 1] == b'\r' { end - 1 } else { end };
         // a blank line is no row
-        if text_end > start {
+        let ended = if text_end > start {
             rows.add_cell(cell_start, text_end);
-            rows.end_row(bytes, line)?;
-        }
+            rows.end_row(bytes, line)
+        } else {
+            Ok(())
+        };
         start = end + 1;
         line += 1;
+        ended
+    };
+    each_of_two(separator, b'\n', bytes, cell_start, |position| {
+        if bytes[position] == separator {
+            rows.add_cell(cell_start, position);
+        } else {
+            end_line(rows, cell_start, position)?;
+        }
+        cell_start = position + 1;
+        Ok(())
+    })?;
+    if cell_start < bytes.len() || (cell_start == bytes.len() && cell_start > 0 && bytes[cell_start - 1] == separator) {
+        end_line(rows, cell_start, bytes.len())?;
     }
     Ok(())
+}
+
+/// Gives each position from `start` on at which one of the two bytes stands to `found`, 8 bytes at a time: where they are as
+/// frequent as in tables, a call of `memchr` for each costs more than the search itself.
+#[inline]
+fn each_of_two(
+    one: u8,
+    other: u8,
+    bytes: &[u8],
+    start: usize,
+    mut found: impl FnMut(usize) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    const LOW: u64 = u64::from_ne_bytes([0x7F; 8]);
+    // the highest bit of each byte that is zero, and no other
+    let zeros = |word: u64| !(((word & LOW) + LOW) | word | LOW);
+    let (one_everywhere, other_everywhere) = (u64::from_ne_bytes([one; 8]), u64::from_ne_bytes([other; 8]));
+    let mut words = bytes[start..].chunks_exact(8);
+    let mut first = start;
+    for word in words.by_ref() {
+        let word = u64::from_le_bytes(word.try_into().expect("a word has 8 bytes"));
+        let mut hits = zeros(word ^ one_everywhere) | zeros(word ^ other_everywhere);
+        while hits != 0 {
+            found(first + hits.trailing_zeros() as usize / 8)?;
+            hits &= hits - 1;
+        }
+        first += 8;
+    }
+    let rest = words.remainder().iter().enumerate().filter(|(_, byte)| **byte == one || **byte == other);
+    rest.map(|(position, _)| first + position).try_for_each(found)
 }

@@ -1,7 +1,7 @@
 //! Encoded rows in an Arrow IPC file, read by mmap without a copy. One record batch has 65,536 rows.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufReader, BufWriter};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use arrow_array::{
     Array, ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, UInt8Array, UInt32Array, UInt64Array,
 };
 use arrow_buffer::ScalarBuffer;
-use arrow_ipc::writer::FileWriter;
+use arrow_ipc::{reader::FileReader, writer::FileWriter};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use super::batch::Batch;
@@ -133,6 +133,19 @@ impl CacheWriter {
             }
         }
         Ok(())
+    }
+
+    /// Adds a whole batch of another cache's rows without a copy.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    ///
+    /// # Panics
+    /// Behind rows that fill no batch.
+    pub(super) fn push_whole(&mut self, batch: Encoded) -> Result<(), FeaturesError> {
+        assert!(self.pending.labels.is_empty() && batch.rows() <= BATCH_ROWS, "batches keep their bounds");
+        self.pending = batch;
+        if self.pending.labels.len() == BATCH_ROWS { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), FeaturesError> {
@@ -328,6 +341,50 @@ impl Cache {
             all.extend_from_slice(self.values(row).unwrap_or_default());
         }
         Some(all)
+    }
+}
+
+/// Reads a cache's rows batch by batch in order, so that a large one takes little memory.
+pub(super) struct EncodedReader {
+    path: PathBuf,
+    reader: FileReader<BufReader<File>>,
+    rows: u64,
+}
+
+impl EncodedReader {
+    /// # Errors
+    /// When the file can't be read.
+    pub(super) fn open(path: &Path) -> Result<Self, FeaturesError> {
+        let file = File::open(path).map_err(io_error(path))?;
+        let reader = FileReader::try_new(BufReader::new(file), None).map_err(arrow_error(path))?;
+        let rows = (reader.num_batches() * BATCH_ROWS) as u64;
+        Ok(Self { path: path.into(), reader, rows })
+    }
+
+    /// The number of rows, rounded up to whole batches.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+}
+
+impl Iterator for EncodedReader {
+    type Item = Result<Encoded, FeaturesError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?.map_err(arrow_error(&self.path));
+        Some(batch.and_then(|batch| {
+            let Chunk { ids, values, labels, weights, groups } =
+                chunk(&batch).ok_or_else(|| damaged(&self.path, "expected the columns of a cache, found others"))?;
+            Ok(Encoded {
+                columns: ids.len() / labels.len().max(1),
+                ids: ids.to_vec(),
+                values: values.map(|values| values.to_vec()).unwrap_or_default(),
+                labels: labels.to_vec(),
+                weights: weights.map(|weights| weights.to_vec()).unwrap_or_default(),
+                groups: groups.map(|groups| groups.to_vec()).unwrap_or_default(),
+                ..Encoded::default()
+            })
+        }))
     }
 }
 

@@ -9,7 +9,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use super::derived::{Choice, StatisticsConfig, all_pairs_or_list, write_all_pairs_or_list};
+use super::derived::{Choice, CountsConfig, StatisticsConfig, all_pairs_or_list, write_all_pairs_or_list};
 use super::many::Pooling;
 use super::numeric::{Numeric, TimePart};
 use crate::{
@@ -47,6 +47,9 @@ pub struct FeaturesConfig {
     /// Fields that say how often rows with the same values were clicked. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_statistics: Option<StatisticsConfig>,
+    /// Fields that say how often rows with the same values were seen. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<CountsConfig>,
     /// Single fields by their name. Default: none.
     pub fields: BTreeMap<String, FieldConfig>,
 }
@@ -62,6 +65,7 @@ impl Default for FeaturesConfig {
             shuffle_rows: Count::new(50_000_000).expect("not zero"),
             cross: Choice::Listed(Vec::new()),
             target_statistics: None,
+            counts: None,
             fields: BTreeMap::new(),
         }
     }

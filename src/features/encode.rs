@@ -1,6 +1,9 @@
 //! Rows → ids: the hot path of the second pass, of evaluation and of prediction.
 
+use std::ops::AddAssign;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::keys::{hash_bucket, stable_hash};
 use super::many::{Many, Pooling};
@@ -25,6 +28,24 @@ pub struct Encoded {
     pub weights: Vec<f32>,
     /// `[rows]`, a hash of the group's cell; empty without groups.
     pub groups: Vec<u64>,
+    /// Cells with more values than there are columns for.
+    pub cut_cells: u64,
+}
+
+/// What of the files is not in the prepared data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Rows that can't be read, under `data.on_bad_row = "skip"`.
+    pub rows: u64,
+    /// Cells of several values whose last ones were not read: more than `max_values`, or than any training row has.
+    pub cells: u64,
+}
+
+impl AddAssign for LeftOut {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.cells += other.cells;
+    }
 }
 
 impl Encoded {
@@ -55,6 +76,7 @@ impl Vocabulary {
         out.weights.extend_from_slice(rows.weights());
         out.groups.clear();
         out.labels.clear();
+        out.cut_cells = 0;
         if rows.has_labels() {
             out.labels.extend((0..rows.rows()).map(|row| rows.label(row)));
         }
@@ -144,13 +166,14 @@ fn encode_many(
         let start = row * out.columns;
         let column = |number: usize| start + if number == 0 { field } else { extra + number - 1 };
         let mut weights = 0.0;
-        let mut values = rows.values(row, field, many.separator).map(|value| many.weighed(value)).take(many.columns);
+        let mut values = rows.values(row, field, many.separator).map(|value| many.weighed(value));
         for number in 0..many.columns {
             let (value, weight) = values.next().unwrap_or_default();
             out.ids[column(number)] = first + if value.is_empty() { MISSING } else { id(value) };
             out.values[column(number)] = weight;
             weights += weight.abs();
         }
+        out.cut_cells += u64::from(values.next().is_some());
         if many.pooling == Pooling::Mean && weights > 0.0 {
             (0..many.columns).for_each(|number| out.values[column(number)] /= weights);
         }

@@ -48,6 +48,8 @@ pub enum FeaturesError {
         shown_bytes(*found_bytes)
     )]
     Memory { limit_bytes: u64, found_bytes: u64, what: String },
+    #[error("expected the same rows in every pass over the files, found that {difference}")]
+    ChangedMeanwhile { difference: String },
     #[error("`features`: expected fewer than 2^32 ids, found {found}")]
     TooManyIds { found: u64 },
     #[error("{}: {source}", path.display())]
@@ -82,6 +84,7 @@ impl FeaturesError {
             Self::NeedsFirstPass { .. } => {
                 "`log2-bucket` and `category` need no first pass; `features.vocabulary = \"exact\"` makes one".into()
             }
+            Self::ChangedMeanwhile { .. } => "start again when nothing writes to the file any more".into(),
             Self::NoRows { part: "validation", .. } => "`data.validation = \"none\"` does without".into(),
             Self::Memory { .. } | Self::TooManyIds { .. } => {
                 "raise `features.min_count`, set `features.vocabulary = { hash = N }`, lower `embedding.dim` or raise \

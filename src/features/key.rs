@@ -1,6 +1,7 @@
 //! The cache's key: what the prepared data follows from, so that a stale cache is never used.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::Path,
@@ -14,7 +15,7 @@ use super::{
     error::{FeaturesError, io_error},
 };
 use crate::{
-    data::{DataConfig, Input, SplitBy, Validation},
+    data::{DataConfig, Input, SplitBy, Validation, companions},
     seed::Seed,
 };
 
@@ -73,13 +74,36 @@ fn sample(file: &mut File, bytes: u64) -> std::io::Result<String> {
     Ok(hasher.update(&block).finalize().to_hex().to_string())
 }
 
-/// The fingerprints of all files among `inputs`.
-pub(super) fn fingerprints<'a>(inputs: impl Iterator<Item = &'a Input>) -> Result<Vec<Fingerprint>, FeaturesError> {
-    let file = |input: &'a Input| match input {
-        Input::File(path) => Some(Fingerprint::of(path)),
-        Input::Stdin => None,
-    };
-    inputs.filter_map(file).collect()
+/// The fingerprints of all files among `inputs`, and of those beside them that their rows follow from.
+pub(super) fn fingerprints<'a>(
+    data: &DataConfig,
+    inputs: impl Iterator<Item = &'a Input>,
+) -> Result<Vec<Fingerprint>, FeaturesError> {
+    let (mut files, mut beside) = (Vec::new(), BTreeSet::new());
+    for input in inputs {
+        if let Input::File(path) = input {
+            files.push(Fingerprint::of(path)?);
+        }
+        beside.extend(companions(data, input));
+    }
+    for path in beside {
+        files.push(Fingerprint::of(&path)?);
+    }
+    Ok(files)
+}
+
+/// Holds files to what they were when the preparation began.
+///
+/// # Errors
+/// [`FeaturesError::ChangedMeanwhile`] with the file's name.
+pub(super) fn check_unchanged(files: &[Fingerprint]) -> Result<(), FeaturesError> {
+    for before in files {
+        let now = Fingerprint::of(Path::new(&before.path))?;
+        if now != *before {
+            return Err(FeaturesError::ChangedMeanwhile { difference: before.difference(&now) });
+        }
+    }
+    Ok(())
 }
 
 /// What the prepared data follows from beside the files' content.
@@ -104,4 +128,35 @@ pub(super) fn key(identity: &str, files: &[Fingerprint]) -> String {
 
 fn short_hash(text: &str) -> String {
     blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write as _};
+
+    use super::*;
+    use crate::features::{PrepareEvent, prepare};
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_told_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, cache) = (folder.path().join("rows.csv"), folder.path().join("cache"));
+        fs::write(&path, "label,x\n1,a\n0,b\n1,a\n").unwrap();
+        let data: DataConfig =
+            toml::from_str(&format!("format = \"csv\"\ntrain = [{path:?}]\ncache = {cache:?}\n")).unwrap();
+        let mut grown = false;
+        let mut grow = |event: PrepareEvent| {
+            if !grown && matches!(event, PrepareEvent::Progress { .. }) {
+                let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+                file.write_all(b"0,c\n").unwrap();
+                grown = true;
+            }
+        };
+        let error = prepare(&data, &FeaturesConfig::default(), Seed(1), &mut grow).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("rows.csv changed (20 → 24 bytes)") && error.hint().is_some(), "{message}");
+        assert_eq!(fs::read_dir(&cache).map_or(0, Iterator::count), 0);
+        let prepared = prepare(&data, &FeaturesConfig::default(), Seed(1), &mut |_| ()).unwrap();
+        assert_eq!(prepared.train.rows(), 4);
+    }
 }

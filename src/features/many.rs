@@ -45,7 +45,7 @@ mod tests {
     use super::*;
     use crate::{
         data::{DataConfig, Wanted, resolve},
-        features::{FeaturesConfig, Prepared, Vocabulary, epoch, prepare, stream},
+        features::{FeaturesConfig, LeftOut, Prepared, Vocabulary, epoch, prepare, stream},
         ranges::Portion,
         seed::Seed,
     };
@@ -89,8 +89,9 @@ mod tests {
         let rows = "label,tags,x\n1,a:3|b,p\n0,b:0.5,q\n1,a|b|c,p\n";
         let features =
             "min_count = 1\n[fields.tags]\nseparator = \"|\"\npooling = \"mean\"\nweighted = true\nmax_values = 2\n";
-        let Prepared { train, .. } = prepared(folder.path(), rows, features);
+        let Prepared { train, summary, .. } = prepared(folder.path(), rows, features);
         // c was cut off, so it has no id: b has 3 rows, a 2
+        assert_eq!(summary.left_out, LeftOut { rows: 0, cells: 1 });
         assert_eq!(train.ids(0), [3, 6, 2]);
         assert_eq!(train.values(0).unwrap(), [0.75, 1.0, 0.25]);
         assert_eq!(train.values(1).unwrap(), [1.0, 1.0, 0.0]);

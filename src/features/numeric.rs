@@ -295,10 +295,10 @@ mod tests {
     #[test]
     fn a_time_has_its_parts() {
         let parts = [TimePart::Hour, TimePart::Weekday, TimePart::Weekend, TimePart::Day];
-        // Tuesday 2014-10-21 13:05:59, Sunday 1969-12-28 23:00, Thursday 1970-01-01 00:00
+        // Tuesday 2014-10-21 13:05:59, Saturday 1969-12-27 23:00, Thursday 1970-01-01 00:00
         for (seconds, expected) in [
             (1_413_896_759.0, [13.0, 1.0, 0.0, 21.0]),
-            (-349_200.0, [23.0, 6.0, 1.0, 28.0]),
+            (-349_200.0, [23.0, 5.0, 1.0, 27.0]),
             (0.0, [0.0, 3.0, 0.0, 1.0]),
         ] {
             assert_eq!(parts.map(|part| part.of(seconds)), expected, "{seconds}");

@@ -22,6 +22,14 @@ pub(super) struct FieldPlan {
     pub(super) max_size: usize,
 }
 
+impl FieldPlan {
+    /// Whether a row has one id, which follows from its value's number.
+    pub(super) fn is_numbered(&self) -> bool {
+        let numbered = matches!(self.transform, Transform::Text | Transform::Buckets(_) | Transform::Quantile(_));
+        numbered && self.many.is_none()
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transform {
     Text,

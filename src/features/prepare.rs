@@ -13,8 +13,10 @@ use super::{
     config::{FeaturesConfig, VocabularyConfig},
     count::Counters,
     derived::{DerivedPlan, ThirdPass, derive},
+    draft::{DraftWriter, renumber},
+    encode::LeftOut,
     error::{FeaturesError, io_error},
-    key::{Fingerprint, fingerprints, identity, key},
+    key::{Fingerprint, check_unchanged, fingerprints, identity, key},
     parts::Splitter,
     plan::{FieldPlan, field_kind, fields, plan},
     prepared::{Latest, Manifest, Prepared, changed, open, replace, write_durably},
@@ -86,7 +88,7 @@ pub fn prepare(
     let plan = plan(features, &schema)?;
     let derived = DerivedPlan::new(features, &plan)?;
     let identity = identity(data, features, seed);
-    let mut files = fingerprints(inputs.all())?;
+    let mut files = fingerprints(data, inputs.all())?;
     if let Validation::Rows(numbers) = &data.validation {
         files.push(Fingerprint::of(numbers)?);
     }
@@ -102,7 +104,8 @@ pub fn prepare(
     } else if let Some(reason) = changed(&latest, &files) {
         observe(PrepareEvent::Rebuilding { reason });
     }
-    let work = Work { data, features, seed, schema: &schema, plan: &plan, derived: &derived, inputs: &inputs, observe };
+    let (schema, plan, derived, inputs_ref) = (&schema, &plan, &derived, &inputs);
+    let work = Work { data, features, seed, schema, plan, derived, inputs: inputs_ref, files: &files, observe };
     let built = work.build(&folder);
     if let Some(spooled) = &inputs.spooled {
         let _ = fs::remove_file(spooled);
@@ -151,21 +154,18 @@ struct Work<'a> {
     plan: &'a [FieldPlan],
     derived: &'a DerivedPlan,
     inputs: &'a Inputs,
+    files: &'a [Fingerprint],
     observe: &'a mut dyn FnMut(PrepareEvent),
 }
 
 impl Work<'_> {
     fn build(mut self, folder: &Path) -> Result<(), FeaturesError> {
-        let splitter = self.splitter()?;
-        let vocabulary = match self.features.vocabulary {
-            VocabularyConfig::Exact => self.count(&splitter)?,
-            VocabularyConfig::Hash(ids) => Vocabulary::hashed(self.plan, ids.get())?,
-        };
         let temporary = folder.with_extension(format!("{}.new", std::process::id()));
         let _ = fs::remove_dir_all(&temporary);
         fs::create_dir_all(&temporary).map_err(io_error(&temporary))?;
-        let written = self.write(&temporary, Arc::new(vocabulary), &splitter);
-        if let Err(error) = written.and_then(|()| replace(&temporary, folder)) {
+        let written = self.write(&temporary);
+        let unchanged = written.and_then(|()| check_unchanged(self.files));
+        if let Err(error) = unchanged.and_then(|()| replace(&temporary, folder)) {
             let _ = fs::remove_dir_all(&temporary);
             return Err(error);
         }
@@ -199,45 +199,102 @@ impl Work<'_> {
         })
     }
 
-    /// Pass 1.
-    fn count(&mut self, splitter: &Splitter) -> Result<Vocabulary, FeaturesError> {
+    /// The vocabulary, and the training part with the validation rows among it.
+    fn count_and_write(&mut self, folder: &Path, split: bool) -> Result<(Vocabulary, LeftOut), FeaturesError> {
+        let splitter = self.splitter()?;
+        match self.features.vocabulary {
+            VocabularyConfig::Exact if self.plan.iter().all(FieldPlan::is_numbered) => {
+                let layout = CacheLayout {
+                    fields: self.plan.iter().map(|field| field.name.clone()).collect(),
+                    extra: Vec::new(),
+                    table_rows: 0,
+                    has_values: false,
+                    has_weights: self.data.weight.is_some(),
+                    has_groups: self.data.group.is_some(),
+                };
+                let group = self.data.group.as_ref().map(|_| 0);
+                let writer = DraftWriter::create(folder, &layout, split, group)?;
+                let (vocabulary, ids, left_out) = self.count(&splitter, Some(writer))?;
+                self.renumber(folder, &vocabulary, ids, split)?;
+                Ok((vocabulary, left_out))
+            }
+            VocabularyConfig::Exact => {
+                let vocabulary = Arc::new(self.count(&splitter, None)?.0);
+                let left_out = self.write_train(folder, &vocabulary, &splitter, split)?;
+                Ok((Arc::unwrap_or_clone(vocabulary), left_out))
+            }
+            VocabularyConfig::Hash(ids) => {
+                let vocabulary = Arc::new(Vocabulary::hashed(self.plan, ids.get())?);
+                let left_out = self.write_train(folder, &vocabulary, &splitter, split)?;
+                Ok((Arc::unwrap_or_clone(vocabulary), left_out))
+            }
+        }
+    }
+
+    /// Pass 1; gives each field's id of each draft too.
+    fn count(
+        &mut self,
+        splitter: &Splitter,
+        writer: Option<DraftWriter>,
+    ) -> Result<(Vocabulary, Vec<Vec<u32>>, LeftOut), FeaturesError> {
         let threads = rayon::current_num_threads();
-        let counters = Counters::start(self.plan, threads, self.features.max_memory);
+        let mut counters = Counters::start(self.plan, threads, self.features.max_memory, writer);
         let (blocks, progress) = stream_rows(self.data, self.inputs.train.clone(), self.wanted(self.extra()))?;
-        let mut number = 0;
+        let (mut number, mut left_out) = (0, LeftOut::default());
         for block in blocks {
             let block = block?;
             let rows = block.rows();
-            let trains = |row: &usize| !splitter.validates(number + *row as u64, &block, *row);
-            let training = (0..rows).filter(trains);
-            let training = training.map(|row| u32::try_from(row).expect("a block has fewer than 2^32 rows")).collect();
-            counters.push(block, training)?;
+            left_out.rows += block.skipped();
+            let trains = (0..rows).map(|row| !splitter.validates(number + row as u64, &block, row)).collect();
+            counters.push(block, trains)?;
             number += rows as u64;
             let (bytes, total_bytes) = (progress.read(), progress.total);
             (self.observe)(PrepareEvent::Progress { pass: Pass::Counting, rows: number, bytes, total_bytes });
         }
         splitter.check(&self.data.validation, number)?;
-        Vocabulary::build(self.plan, counters.finish())
+        let (vocabulary, ids) = Vocabulary::build(self.plan, counters.finish()?)?;
+        Ok((vocabulary, ids, left_out))
     }
 
-    /// Pass 2, and pass 3 behind the training rows; the rows of other files get all of their ids at once.
-    fn write(&mut self, folder: &Path, vocabulary: Arc<Vocabulary>, splitter: &Splitter) -> Result<(), FeaturesError> {
-        let mut skipped_rows = 0;
+    /// Pass 2 over drafts.
+    fn renumber(
+        &mut self,
+        folder: &Path,
+        vocabulary: &Vocabulary,
+        ids: Vec<Vec<u32>>,
+        split: bool,
+    ) -> Result<(), FeaturesError> {
+        let ids = Arc::new(ids);
+        let parts: &[(&'static str, &'static str)] =
+            &[("train", " beside the validation rows"), ("validation", " among the training rows")];
+        for (part, because) in &parts[..1 + usize::from(split)] {
+            let observe = &mut self.observe;
+            let layout = CacheLayout::of(vocabulary, self.data.weight.is_some(), self.data.group.is_some());
+            let rows = renumber(folder, part, layout, &ids, |rows, bytes, total_bytes| {
+                observe(PrepareEvent::Progress { pass: Pass::Encoding, rows, bytes, total_bytes: Some(total_bytes) });
+            })?;
+            check_rows(part, rows, because)?;
+        }
+        Ok(())
+    }
+
+    /// Passes 1 and 2, and pass 3 behind the training rows; the rows of other files get all of their ids at once.
+    fn write(&mut self, folder: &Path) -> Result<(), FeaturesError> {
         let mut parts = vec!["train"];
         let has_validation = self.data.validation != Validation::None;
         if has_validation {
             parts.push("validation");
         }
         let split = has_validation && self.inputs.validation.is_empty();
-        skipped_rows += self.write_train(folder, &vocabulary, splitter, split)?;
-        let vocabulary = &self.derive(folder, vocabulary, split)?;
+        let (vocabulary, mut left_out) = self.count_and_write(folder, split)?;
+        let vocabulary = &self.derive(folder, Arc::new(vocabulary), split)?;
         if has_validation && !split {
             let inputs = self.inputs.validation.clone();
-            skipped_rows += self.write_part(folder, "validation", inputs, vocabulary)?;
+            left_out += self.write_part(folder, "validation", inputs, vocabulary)?;
         }
         if !self.inputs.test.is_empty() {
             parts.push("test");
-            skipped_rows += self.write_part(folder, "test", self.inputs.test.clone(), vocabulary)?;
+            left_out += self.write_part(folder, "test", self.inputs.test.clone(), vocabulary)?;
         }
         vocabulary.save(&folder.join("vocabulary.arrow"))?;
         let mut files = BTreeMap::new();
@@ -245,7 +302,7 @@ impl Work<'_> {
             let path = folder.join(&name);
             files.insert(name, fs::metadata(&path).map_err(io_error(&path))?.len());
         }
-        let manifest = Manifest { schema: self.schema.clone(), skipped_rows, files };
+        let manifest = Manifest { schema: self.schema.clone(), left_out, files };
         let json = serde_json::to_vec_pretty(&manifest).expect("a manifest can be written as JSON");
         write_durably(&folder.join("manifest.json"), &json)
     }
@@ -275,12 +332,12 @@ impl Work<'_> {
         vocabulary: &Arc<Vocabulary>,
         splitter: &Splitter,
         split: bool,
-    ) -> Result<u64, FeaturesError> {
+    ) -> Result<LeftOut, FeaturesError> {
         let mut train = CacheWriter::create(&folder.join("train.arrow"), self.layout(vocabulary))?;
         let validation = split.then(|| CacheWriter::create(&folder.join("validation.arrow"), self.layout(vocabulary)));
         let mut validation = validation.transpose()?;
         let extra = self.extra();
-        let (mut number, mut skipped) = (0, 0);
+        let (mut number, mut left_out) = (0, LeftOut::default());
         self.encode(self.inputs.train.clone(), extra, vocabulary, |block| {
             let rows = block.encoded.rows();
             let validates = |row: &usize| splitter.validates(number + *row as u64, &block.rows, *row);
@@ -289,7 +346,7 @@ impl Work<'_> {
                 validation.push(&block.encoded, (0..rows).filter(validates))?;
             }
             number += rows as u64;
-            skipped += block.rows.skipped();
+            left_out += block.left_out();
             Ok(())
         })?;
         splitter.check(&self.data.validation, number)?;
@@ -297,7 +354,7 @@ impl Work<'_> {
         if let Some(validation) = validation {
             check_rows("validation", validation.finish()?, " among the training rows")?;
         }
-        Ok(skipped)
+        Ok(left_out)
     }
 
     fn write_part(
@@ -306,16 +363,16 @@ impl Work<'_> {
         part: &'static str,
         inputs: Vec<Input>,
         vocabulary: &Arc<Vocabulary>,
-    ) -> Result<u64, FeaturesError> {
+    ) -> Result<LeftOut, FeaturesError> {
         let mut writer = CacheWriter::create(&folder.join(format!("{part}.arrow")), self.layout(vocabulary))?;
-        let mut skipped = 0;
+        let mut left_out = LeftOut::default();
         let extra = self.data.group.iter().cloned().collect();
         self.encode(inputs, extra, vocabulary, |block| {
-            skipped += block.rows.skipped();
+            left_out += block.left_out();
             writer.push(&block.encoded, 0..block.encoded.rows())
         })?;
         check_rows(part, writer.finish()?, "")?;
-        Ok(skipped)
+        Ok(left_out)
     }
 
     fn encode(

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     cache::Cache,
+    encode::LeftOut,
     error::{FeaturesError, damaged, io_error},
     key::Fingerprint,
     vocabulary::Vocabulary,
@@ -39,8 +40,7 @@ pub struct PrepareSummary {
     pub rows_per_second: f64,
     /// Whether an earlier preparation was found.
     pub cached: bool,
-    /// Bad rows left out.
-    pub skipped_rows: u64,
+    pub left_out: LeftOut,
     /// Size of the cache on the disk.
     pub cache_bytes: u64,
 }
@@ -49,7 +49,7 @@ pub struct PrepareSummary {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub(super) schema: Schema,
-    pub(super) skipped_rows: u64,
+    pub(super) left_out: LeftOut,
     /// The size of each file.
     pub(super) files: BTreeMap<String, u64>,
 }
@@ -110,7 +110,7 @@ pub(super) fn open(folder: &Path, start: Instant, cached: bool) -> Result<Prepar
         seconds,
         rows_per_second: rows as f64 / seconds.max(f64::MIN_POSITIVE),
         cached,
-        skipped_rows: manifest.skipped_rows,
+        left_out: manifest.left_out,
         cache_bytes: manifest.files.values().sum(),
     };
     Ok(Prepared { schema: manifest.schema, vocabulary, train, validation, test, summary })

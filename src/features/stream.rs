@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::encode::Encoded;
+use super::encode::{Encoded, LeftOut};
 use super::error::FeaturesError;
 use super::pipeline::Pipeline;
 use super::vocabulary::Vocabulary;
@@ -15,6 +15,13 @@ pub struct EncodedBlock {
     /// The rows as they were read, for columns that aren't fields (`Wanted::extra`) and for places.
     pub rows: RowBlock,
     pub encoded: Encoded,
+}
+
+impl EncodedBlock {
+    /// What the block lacks of its file.
+    pub fn left_out(&self) -> LeftOut {
+        LeftOut { rows: self.rows.skipped(), cells: self.encoded.cut_cells }
+    }
 }
 
 /// Encoded blocks in the inputs' order.

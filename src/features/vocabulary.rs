@@ -68,24 +68,34 @@ pub(super) enum Lookup {
     Derived,
 }
 
-/// A field before it is known where its ids start: the lookup, and the training rows of each id.
-type Draft = (Lookup, Vec<u32>);
+/// A field before it is known where its ids start.
+struct Draft {
+    lookup: Lookup,
+    /// The training rows of each id.
+    counts: Vec<u32>,
+    /// The id of each draft of an id; none where ids don't follow from the numbers of values.
+    ids: Vec<u32>,
+}
 
 impl Vocabulary {
-    /// From the first pass.
-    pub(super) fn build(plan: &[FieldPlan], counted: Vec<Counted>) -> Result<Self, FeaturesError> {
+    /// From the first pass; with each field's id of each draft.
+    pub(super) fn build(plan: &[FieldPlan], counted: Vec<Counted>) -> Result<(Self, Vec<Vec<u32>>), FeaturesError> {
         let most: Vec<usize> = counted.iter().map(|counted| counted.most).collect();
         let drafts: Vec<Draft> = plan.par_iter().zip(counted).map(|(field, counted)| draft(field, counted)).collect();
         let mut vocabulary = Self::from_parts(Vec::with_capacity(plan.len()), Vec::new());
-        let sizes = drafts.iter().map(|(_, counts)| counts.len() as u64);
+        let sizes = drafts.iter().map(|draft| draft.counts.len() as u64);
         let ranges = id_ranges(sizes)?;
-        for (((field, most), (lookup, counts)), ids) in plan.iter().zip(most).zip(drafts).zip(ranges) {
+        let mut drafted = Vec::with_capacity(plan.len());
+        for (((field, most), draft), ids) in plan.iter().zip(most).zip(drafts).zip(ranges) {
+            let Draft { lookup, counts, ids: mut of_drafts } = draft;
+            of_drafts.iter_mut().for_each(|id| *id += ids.start);
+            drafted.push(of_drafts);
             // no more columns than the training rows need
             let many = field.many.map(|many| Many { columns: most.max(1), ..many });
             vocabulary.fields.push(FieldVocabulary { name: field.name.clone(), ids, lookup, many });
             vocabulary.counts.extend(counts);
         }
-        Ok(vocabulary)
+        Ok((vocabulary, drafted))
     }
 
     /// Without a first pass: `ids` in all, shared out equally.
@@ -228,47 +238,58 @@ fn id_ranges(sizes: impl Iterator<Item = u64> + Clone) -> Result<Vec<Range<u32>>
         .collect())
 }
 
-fn draft(plan: &FieldPlan, counted: Counted) -> Draft {
-    let special = [counted.missing, 0];
+fn draft(plan: &FieldPlan, Counted { missing, values, met, .. }: Counted) -> Draft {
+    let special = [missing, 0];
     let limits = Limits { min_count: plan.min_count, max_size: plan.max_size };
-    match counted.values {
+    let mut of_drafts = vec![UNKNOWN; met as usize + 1];
+    of_drafts[0] = MISSING;
+    match values {
         CountedValues::Texts(map) => {
-            let (values, counts) = by_falling_count(map.into_entries(), limits, special, TextKey::cmp);
-            let hex = values.iter().filter(|value| matches!(value, TextKey::Hex(_))).count();
+            let entries = map.into_entries().map(|(text, met)| ((text, met.number), met.rows));
+            let (values, counts) = by_falling_count(entries, limits, special, |left, right| left.0.cmp(&right.0));
+            let hex = values.iter().filter(|(value, _)| matches!(value, TextKey::Hex(_))).count();
             let mut ids = TextMap::with_capacity(hex, values.len() - hex);
-            for (value, id) in values.into_iter().zip(FIRST_VALUE..) {
+            for ((value, number), id) in values.into_iter().zip(FIRST_VALUE..) {
+                of_drafts[number as usize + 1] = id;
                 ids.insert(value, id);
             }
-            (Lookup::Text(ids), counts)
+            Draft { lookup: Lookup::Text(ids), counts, ids: of_drafts }
         }
         CountedValues::Buckets(buckets, map) => {
-            let (values, counts) = by_falling_count(map.entries(), limits, special, f64::total_cmp);
+            let entries = map.entries().map(|(bucket, met)| ((bucket, met.number), met.rows));
+            let (values, counts) = by_falling_count(entries, limits, special, |left, right| left.0.total_cmp(&right.0));
             let mut ids = NumberMap::new(UNKNOWN);
-            for (value, id) in values.into_iter().zip(FIRST_VALUE..) {
+            for ((value, number), id) in values.into_iter().zip(FIRST_VALUE..) {
+                of_drafts[number as usize + 1] = id;
                 *ids.entry(value) = id;
             }
-            (Lookup::Buckets(buckets, ids), counts)
+            Draft { lookup: Lookup::Buckets(buckets, ids), counts, ids: of_drafts }
         }
-        CountedValues::Numbers(map, buckets) if matches!(plan.transform, Transform::Piecewise(_)) => {
-            piecewise_draft(map.entries().collect(), buckets, special)
+        CountedValues::Numbers(map, buckets) => {
+            let training = map.entries().map(|(value, met)| (value, met.rows));
+            let training: Vec<(f64, u32)> = training.filter(|(_, count)| *count > 0).collect();
+            if matches!(plan.transform, Transform::Piecewise(_)) {
+                return piecewise_draft(training, buckets, special);
+            }
+            let edges = quantile_edges(training, buckets);
+            let mut counts = special.to_vec();
+            counts.resize(FIRST_VALUE as usize + edges.len() + 1, 0);
+            for (value, met) in map.entries() {
+                let id = FIRST_VALUE as usize + quantile_bucket(&edges, value);
+                counts[id] = counts[id].saturating_add(met.rows);
+                #[expect(clippy::cast_possible_truncation, reason = "there are at most 65,536 buckets")]
+                let id = id as u32;
+                of_drafts[met.number as usize + 1] = id;
+            }
+            Draft { lookup: Lookup::Quantile(edges), counts, ids: of_drafts }
         }
-        CountedValues::Numbers(map, buckets) => quantile_draft(map.entries().collect(), buckets, special),
-        CountedValues::Moments(moments) => (Lookup::Scaled(moments.scale()), vec![counted.missing, 0, moments.rows]),
-        CountedValues::Extremes(extremes) => {
-            (Lookup::Scaled(extremes.scale()), vec![counted.missing, 0, extremes.rows])
-        }
+        CountedValues::Moments(moments) => scaled_draft(moments.scale(), vec![missing, 0, moments.rows]),
+        CountedValues::Extremes(extremes) => scaled_draft(extremes.scale(), vec![missing, 0, extremes.rows]),
     }
 }
 
-fn quantile_draft(counted: Vec<(f64, u32)>, buckets: u32, special: [u32; 2]) -> Draft {
-    let edges = quantile_edges(counted.clone(), buckets);
-    let mut counts = special.to_vec();
-    counts.resize(FIRST_VALUE as usize + edges.len() + 1, 0);
-    for (number, rows) in counted {
-        let count = &mut counts[FIRST_VALUE as usize + quantile_bucket(&edges, number)];
-        *count = count.saturating_add(rows);
-    }
-    (Lookup::Quantile(edges), counts)
+fn scaled_draft(scale: Scale, counts: Vec<u32>) -> Draft {
+    Draft { lookup: Lookup::Scaled(scale), counts, ids: Vec::new() }
 }
 
 /// A knot's rows are those whose numbers are nearest to it.
@@ -291,7 +312,7 @@ fn piecewise_draft(counted: Vec<(f64, u32)>, buckets: u32, special: [u32; 2]) ->
         let count = &mut counts[FIRST_VALUE as usize + below + usize::from(share > 0.5)];
         *count = count.saturating_add(rows);
     }
-    (Lookup::Piecewise(knots), counts)
+    Draft { lookup: Lookup::Piecewise(knots), counts, ids: Vec::new() }
 }
 
 /// Which values have an id.

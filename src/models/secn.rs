@@ -37,8 +37,8 @@ pub struct SecnConfig {
     pub residual: Residual,
     /// `"relu"` (default): after the sum; `"gate-relu"`: inside the product; `"none"`.
     pub activation: Activation,
-    /// What the pooled vector's weights `V` start from: `"uniform"` (default) or `"zero"`, so that training starts as
-    /// that of the other terms.
+    /// What the pooled vector's weights `V` start from: `"zero"` (default), so that training starts as that of the other
+    /// terms, or `"uniform"`, as published.
     pub head: HeadStart,
     /// First-order weights. Default true.
     pub linear: bool,
@@ -63,8 +63,9 @@ pub struct SecnConfig {
 #[serde(rename_all = "kebab-case")]
 pub enum HeadStart {
     /// `U(-1/√dim, 1/√dim)`.
-    #[default]
     Uniform,
+    /// What a seed draws has no say until the data has.
+    #[default]
     Zero,
 }
 

@@ -48,7 +48,7 @@ pub(super) fn settings_notes(record: &CompareRecord) -> Vec<String> {
         "Settings stand beside the common config; a model that nothing was tried for has those that it was given.";
     let searched = record.settings.iter().find(|settings| !settings.candidates.is_empty()).map(|settings| {
         format!(
-            "Each candidate was trained with the first seed; the best validation {} of its evaluations decided.",
+            "Each candidate was trained with the first `compare.search_seeds` seeds; the best mean validation {} decided.",
             settings.metric
         )
     });

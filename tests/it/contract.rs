@@ -220,8 +220,9 @@ fn a_checkpoint_restores_equal_logits() {
     use secn::training::{Checkpoint, Progress, load_best, save};
     let device = Device::flex().autodiff();
     let batch = rows(17);
-    let evaluated =
-        |model: &Model, embedding: &Embedding| score_batch(&model.valid(), embedding, &batch, &device.clone().inner());
+    let evaluated = |model: &Model, embedding: &Embedding| {
+        score_batch(&model.valid(), embedding, &batch, 0.0, &device.clone().inner())
+    };
     for config in resized(&SMALL) {
         let folder = tempfile::tempdir().unwrap();
         let (model, embedding) = build(&config, &device);

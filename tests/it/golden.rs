@@ -196,7 +196,7 @@ impl Case {
             }
         }
         let device = trainer.device().clone().inner();
-        let logits = score_batch(&trainer.model().valid(), &trainer.embedding, batch, &device);
+        let logits = score_batch(&trainer.model().valid(), &trainer.embedding, batch, 0.0, &device);
         assert_close(name, "logits in evaluation", &logits, &self.file["eval_logits"], FINAL);
     }
 

@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![expect(clippy::unnecessary_debug_formatting, reason = "a path in a config is quoted as Rust quotes it")]
 
+mod adult;
+mod challenges;
 mod cli;
 mod compare;
 mod configs;
 mod contract;
+mod data;
 mod derived;
 mod devices;
 mod experiment;

@@ -17,7 +17,7 @@ pub(crate) fn batch(ids: &[Vec<u32>], values: Option<Vec<f32>>, labels: Vec<f32>
     let (rows, fields) = (ids.len(), ids[0].len());
     let mut batch = Batch {
         rows,
-        fields,
+        columns: fields,
         ids: ids.concat(),
         values,
         labels,
@@ -92,7 +92,7 @@ fn pass_of(
     let output = model.forward(&leaves.embedded());
     let logits = output.logits.clone().into_data().try_to_vec().unwrap();
     let labels = Tensor::from_data(TensorData::new(batch.labels.clone(), [batch.rows]), device);
-    let loss = Loss::new(output, &labels);
+    let loss = Loss::new(output, &labels, None);
     let logloss = f64::from(loss.logloss.clone().into_scalar::<f32>());
     let mut gradients = descended(loss).backward();
     let table = leaves.sum_gradients(&mut gradients, batch);

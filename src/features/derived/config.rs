@@ -50,7 +50,45 @@ impl Default for StatisticsConfig {
     }
 }
 
-/// Which rows a count is of; for rows that don't train it is always of all training rows.
+/// How often rows with the same values were seen, whatever their labels: fields `count(C1,C2)`, each the bucket
+/// `floor(log2(1 + count))`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CountsConfig {
+    /// `"all"` categorical fields, or a list of names; numeric fields count by their buckets. Default: `"all"`.
+    #[serde(deserialize_with = "all_or_list", serialize_with = "write_all_or_list")]
+    pub fields: Choice<String>,
+    /// Each of the fields alone (1), and also all pairs (2), triples (3), quadruples (4) of them. Default: 1.
+    pub order: Within<1, 4>,
+    /// Combinations beside these, each a list of names of any length. Default: none.
+    pub combinations: Vec<Vec<String>>,
+    /// Which training rows count for a training row. Default: `"others"`.
+    pub of: CountOf,
+}
+
+impl Default for CountsConfig {
+    fn default() -> Self {
+        Self {
+            fields: Choice::All,
+            order: Within::new(1).expect("1 is within 1 and 4"),
+            combinations: Vec::new(),
+            of: CountOf::default(),
+        }
+    }
+}
+
+/// Which rows a training row's count is of; for any other row it is of all training rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CountOf {
+    /// Those before it in the order of the files: a history, for rows in the order of time.
+    Before,
+    /// All but the row itself.
+    #[default]
+    Others,
+}
+
+/// Which rows a count beside a statistic is of; for rows that don't train it is always of all training rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Counts {

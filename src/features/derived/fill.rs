@@ -2,23 +2,25 @@
 
 use std::ops::Range;
 
-use super::{Counts, Cross, Seen, Smoothing, Statistic, statistic::count_id};
+use super::{
+    Cross, Seen, Smoothing, Statistic,
+    statistic::{count_id, statistic_id},
+};
 use crate::features::{encode::Encoded, vocabulary::Vocabulary};
 
-/// The fields that follow from others, in their order: each statistic with its count, then the crosses.
+/// The fields that follow from others, in their order: each statistic with its count, the counts alone, then the crosses.
 #[derive(Clone, Debug)]
 pub(in crate::features) struct Derived {
     pub(in crate::features) statistics: Vec<Statistic>,
     pub(in crate::features) crosses: Vec<Cross>,
     pub(in crate::features) smoothing: Smoothing,
-    pub(in crate::features) counts: Counts,
 }
 
 impl Default for Derived {
     /// No field.
     fn default() -> Self {
         let smoothing = Smoothing { prior: 0.0, click_rate: 0.0 };
-        Self { statistics: Vec::new(), crosses: Vec::new(), smoothing, counts: Counts::None }
+        Self { statistics: Vec::new(), crosses: Vec::new(), smoothing }
     }
 }
 
@@ -32,8 +34,7 @@ pub(in crate::features) struct Earlier<'a> {
 impl Derived {
     /// The number of fields.
     pub(in crate::features) fn fields(&self) -> usize {
-        let counts = self.statistics.iter().filter(|statistic| statistic.count_buckets > 0).count();
-        self.statistics.len() + counts + self.crosses.len()
+        self.statistics.iter().map(Statistic::fields).sum::<usize>() + self.crosses.len()
     }
 
     /// The name and the number of ids of each field, `base` being the vocabulary of the others.
@@ -41,7 +42,7 @@ impl Derived {
         let mut all = Vec::with_capacity(self.fields());
         for statistic in &self.statistics {
             let name = statistic.combination.name(base);
-            all.push((format!("ts({name})"), statistic.statistic_ids()));
+            all.extend(statistic.statistic_ids().map(|ids| (format!("ts({name})"), ids)));
             all.extend(statistic.count_ids().map(|ids| (format!("count({name})"), ids)));
         }
         let cross = |cross: &Cross| (format!("cross({})", cross.combination.name(base)), cross.field_ids());
@@ -54,11 +55,6 @@ impl Derived {
         let statistics: usize = self.statistics.iter().map(Statistic::bytes).sum();
         statistics + self.crosses.iter().map(Cross::bytes).sum::<usize>()
     }
-
-    /// Whether a row's count is the one of all training rows, or comes with its statistic.
-    fn counts_need_all(&self) -> bool {
-        self.counts == Counts::Others
-    }
 }
 
 impl Vocabulary {
@@ -70,7 +66,7 @@ impl Vocabulary {
         for (number, statistic) in derived.statistics.iter().enumerate() {
             let column = earlier.map(|earlier| &earlier.columns[number][earlier.rows.clone()]);
             self.fill_statistic(statistic, field, out, column);
-            field += 1 + usize::from(statistic.count_buckets > 0);
+            field += statistic.fields();
         }
         for cross in &derived.crosses {
             let first = self.field_rows(field).start;
@@ -83,17 +79,20 @@ impl Vocabulary {
 
     fn fill_statistic(&self, statistic: &Statistic, field: usize, out: &mut Encoded, earlier: Option<&[Seen]>) {
         let Derived { smoothing, .. } = *self.derived();
-        let first = self.field_rows(field).start;
-        let count_first = (statistic.count_buckets > 0).then(|| self.field_rows(field + 1).start);
-        let needs_all = earlier.is_none() || (count_first.is_some() && self.derived().counts_need_all());
+        let edges = statistic.edges.as_deref().map(|edges| (field, self.field_rows(field).start, edges));
+        let count_field = field + usize::from(edges.is_some());
+        let count = statistic.count.map(|_| (count_field, self.field_rows(count_field).start));
+        let needs_all = earlier.is_none() || statistic.count.is_some_and(|count| count.others);
         for (row, ids) in out.ids.chunks_exact_mut(out.columns).enumerate() {
             let all = if needs_all { statistic.seen_in(ids) } else { Seen::default() };
             let seen = earlier.map_or(all, |earlier| earlier[row]);
-            ids[field] = first + statistic.statistic_id(seen, smoothing);
-            if let Some(count_first) = count_first {
+            if let Some((field, first, edges)) = edges {
+                ids[field] = first + statistic_id(edges, seen, smoothing);
+            }
+            if let Some((field, first)) = count {
                 // a training row doesn't count itself
                 let rows = if needs_all && earlier.is_some() { all.rows.saturating_sub(1) } else { seen.rows };
-                ids[field + 1] = count_first + count_id(rows);
+                ids[field] = first + count_id(rows);
             }
         }
     }

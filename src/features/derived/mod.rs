@@ -16,7 +16,7 @@ mod statistic;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Choice, Counts, StatisticsConfig};
+pub use config::{Choice, CountOf, Counts, CountsConfig, StatisticsConfig};
 
 pub(super) use combination::Combination;
 pub(super) use cross::Cross;

@@ -13,10 +13,10 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    Combination, Counts, Cross, Derived, DerivedPlan, Seen, Smoothing, Statistic, StatisticsConfig,
+    Combination, CountOf, Counts, Cross, Derived, DerivedPlan, Seen, Smoothing, Statistic,
     earlier::{EarlierFile, Memory, ROW_BYTES, order, visit},
     fill::Earlier,
-    statistic::{count_bucket, edges},
+    statistic::{Count, count_bucket, edges},
 };
 use crate::{
     features::{
@@ -88,10 +88,31 @@ impl ThirdPass<'_> {
             let clicks: u64 = (0..train.rows()).map(|row| u64::from(train.label(row))).sum();
             let click_rate = clicks as f64 / train.rows().max(1) as f64;
             derived.smoothing = Smoothing { prior: config.prior.value(), click_rate };
-            derived.counts = config.counts;
-            let order = order(train.rows(), self.seed);
-            let visits = Visits { config, train, order, smoothing: derived.smoothing, memory: &memory, earlier };
+            let visits = Visits {
+                buckets: Some(config.buckets.get()),
+                counts: config.counts,
+                train,
+                order: order(train.rows(), self.seed),
+                smoothing: derived.smoothing,
+                memory: &memory,
+                earlier,
+                first_column: 0,
+            };
             derived.statistics = visits.statistics(&self.plan.statistics, base)?;
+        }
+        if let Some(config) = &self.features.counts {
+            let rows = u32::try_from(train.rows()).expect("a training part has fewer than 2^32 rows");
+            let visits = Visits {
+                buckets: None,
+                counts: if config.of == CountOf::Before { Counts::Earlier } else { Counts::Others },
+                train,
+                order: (0..rows).collect(),
+                smoothing: derived.smoothing,
+                memory: &memory,
+                earlier,
+                first_column: derived.statistics.len(),
+            };
+            derived.statistics.extend(visits.statistics(&self.plan.counts, base)?);
         }
         let min_count = self.features.min_count.get();
         let cross = |fields: &Vec<usize>| Cross::count(Combination::new(fields, base)?, train, min_count, &memory);
@@ -113,7 +134,7 @@ impl ThirdPass<'_> {
         let mut counts = vec![0_u32; vocabulary.table_rows() - first_id as usize];
         for first in (0..base.rows()).step_by(GROUP_ROWS) {
             let rows = first..(first + GROUP_ROWS).min(base.rows());
-            let statistics = self.plan.statistics.len();
+            let statistics = vocabulary.derived().statistics.len();
             let columns = earlier.map(|file| file.read(statistics, rows.clone())).transpose()?;
             for encoded in fill_group(base, vocabulary, &rows, columns.as_deref()) {
                 let derived = encoded.ids.chunks_exact(encoded.columns);
@@ -129,12 +150,16 @@ impl ThirdPass<'_> {
 
 /// What all statistics are made from.
 struct Visits<'a> {
-    config: &'a StatisticsConfig,
+    /// The most buckets of a statistic; none where there are counts alone.
+    buckets: Option<u32>,
+    counts: Counts,
     train: &'a Cache,
     order: Vec<u32>,
     smoothing: Smoothing,
     memory: &'a Memory,
     earlier: &'a EarlierFile,
+    /// The first of this visit's columns in the file.
+    first_column: usize,
 }
 
 impl Visits<'_> {
@@ -144,7 +169,7 @@ impl Visits<'_> {
         let at_once = if fit < rayon::current_num_threads() { fit } else { plan.len().max(1) };
         let mut statistics = Vec::with_capacity(plan.len());
         for (number, some) in plan.chunks(at_once).enumerate() {
-            let first = number * at_once;
+            let first = self.first_column + number * at_once;
             let some = some.par_iter().enumerate();
             let some = some.map(|(column, fields)| self.statistic(first + column, Combination::new(fields, base)?));
             statistics.extend(some.collect::<Result<Vec<_>, FeaturesError>>()?);
@@ -155,10 +180,11 @@ impl Visits<'_> {
     fn statistic(&self, column: usize, combination: Combination) -> Result<Statistic, FeaturesError> {
         let (earlier, seen) = visit(&combination, self.train, &self.order, self.memory)?;
         self.earlier.write(column, &earlier)?;
-        let edges = edges(&earlier, self.smoothing, self.config.buckets.get());
+        let edges = self.buckets.map(|buckets| edges(&earlier, self.smoothing, buckets));
         let most = seen.values().map(|seen| seen.rows).max().unwrap_or(0);
-        let count_buckets = if self.config.counts == Counts::None { 0 } else { count_bucket(most) + 1 };
-        Ok(Statistic { combination, seen, edges, count_buckets })
+        let count = (self.counts != Counts::None)
+            .then(|| Count { buckets: count_bucket(most) + 1, others: self.counts == Counts::Others });
+        Ok(Statistic { combination, seen, edges, count })
     }
 }
 

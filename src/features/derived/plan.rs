@@ -2,22 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use super::{Choice, StatisticsConfig};
+use super::{Choice, Counts};
 use crate::features::{
     config::{FeaturesConfig, VocabularyConfig},
     error::FeaturesError,
     plan::{FieldPlan, Transform, nearest_name},
 };
+use crate::ranges::Within;
 
 const STATISTICS: &str = "features.target_statistics";
 const FIELDS: &str = "features.target_statistics.fields";
 const COMBINATIONS: &str = "features.target_statistics.combinations";
+const COUNTS: &str = "features.counts";
+const COUNTED_FIELDS: &str = "features.counts.fields";
+const COUNTED_COMBINATIONS: &str = "features.counts.combinations";
 const CROSS: &str = "features.cross";
 
 /// Combinations as ascending positions of fields; those of fewer fields first, then in the order of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::features) struct DerivedPlan {
     pub(super) statistics: Vec<Vec<usize>>,
+    pub(super) counts: Vec<Vec<usize>>,
     pub(super) crosses: Vec<Vec<usize>>,
 }
 
@@ -25,40 +30,63 @@ impl DerivedPlan {
     /// # Errors
     /// For names that the data doesn't have, fields without ids of their own, and beside `{ hash = N }`.
     pub(in crate::features) fn new(features: &FeaturesConfig, plan: &[FieldPlan]) -> Result<Self, FeaturesError> {
-        let statistics = features.target_statistics.as_ref();
-        let key = match (statistics, features.cross.is_empty()) {
-            (Some(_), _) => STATISTICS,
-            (None, false) => CROSS,
-            (None, true) => return Ok(Self::default()),
+        let (statistics, counts) = (features.target_statistics.as_ref(), features.counts.as_ref());
+        let given =
+            [(STATISTICS, statistics.is_some()), (COUNTS, counts.is_some()), (CROSS, !features.cross.is_empty())];
+        let Some((key, _)) = given.into_iter().find(|(_, given)| *given) else {
+            return Ok(Self::default());
         };
         if features.vocabulary != VocabularyConfig::Exact {
             let expected = "`features.vocabulary = \"exact\"` beside it";
             return Err(wrong(key, expected, "`{ hash = N }`, which counts nothing"));
         }
-        let statistics = statistics.map(|config| statistics_plan(config, plan)).transpose()?;
-        Ok(Self { statistics: statistics.unwrap_or_default(), crosses: crosses(&features.cross, plan)? })
+        if counts.is_some() && statistics.is_some_and(|statistics| statistics.counts != Counts::None) {
+            let found = "`features.target_statistics` with counts of its own";
+            return Err(wrong(COUNTS, "`features.target_statistics.counts = \"none\"` beside it", found));
+        }
+        let statistics = statistics.map(|config| {
+            let keys = [STATISTICS, FIELDS, COMBINATIONS];
+            listed(keys, &config.fields, config.order, &config.combinations, plan)
+        });
+        let counts = counts.map(|config| {
+            let keys = [COUNTS, COUNTED_FIELDS, COUNTED_COMBINATIONS];
+            listed(keys, &config.fields, config.order, &config.combinations, plan)
+        });
+        Ok(Self {
+            statistics: statistics.transpose()?.unwrap_or_default(),
+            counts: counts.transpose()?.unwrap_or_default(),
+            crosses: crosses(&features.cross, plan)?,
+        })
     }
 
     pub(in crate::features) fn is_empty(&self) -> bool {
-        self.statistics.is_empty() && self.crosses.is_empty()
+        self.statistics.is_empty() && self.counts.is_empty() && self.crosses.is_empty()
     }
 }
 
-fn statistics_plan(config: &StatisticsConfig, plan: &[FieldPlan]) -> Result<Vec<Vec<usize>>, FeaturesError> {
-    let fields = match &config.fields {
-        Choice::All => categories(plan, FIELDS, 1)?,
-        Choice::Listed(names) => positions(names, plan, FIELDS)?,
+/// All combinations up to `order` of the fields chosen, and those that are named; `keys` are the section, its list of
+/// fields and its list of combinations.
+fn listed(
+    [section, fields_key, combinations_key]: [&'static str; 3],
+    fields: &Choice<String>,
+    order: Within<1, 4>,
+    named: &[Vec<String>],
+    plan: &[FieldPlan],
+) -> Result<Vec<Vec<usize>>, FeaturesError> {
+    let fields = match fields {
+        Choice::All => categories(plan, fields_key, 1)?,
+        Choice::Listed(names) => positions(names, plan, fields_key)?,
     };
-    let order = usize::try_from(config.order.get()).expect("an order is at most 4");
+    let order = usize::try_from(order.get()).expect("an order is at most 4");
     let mut all: Vec<Vec<usize>> = (1..=order).flat_map(|size| combinations(&fields, size)).collect();
-    for names in &config.combinations {
+    for names in named {
         if names.is_empty() {
-            return Err(wrong(COMBINATIONS, "at least one field in each", "an empty list"));
+            return Err(wrong(combinations_key, "at least one field in each", "an empty list"));
         }
-        all.push(positions(names, plan, COMBINATIONS)?);
+        all.push(positions(names, plan, combinations_key)?);
     }
     if all.is_empty() {
-        return Err(wrong(STATISTICS, "at least one field or combination", "none"));
+        return Err(wrong(section, "at least one field or combination", "none"));
     }
     Ok(sorted(all))
 }
@@ -110,6 +138,9 @@ fn positions(names: &[String], plan: &[FieldPlan], key: &'static str) -> Result<
         if matches!(plan[position].transform, Transform::Standardize | Transform::MinMax) {
             let found = format!("`{name}`, whose values are multiplied");
             return Err(wrong(key, "fields whose values have ids", &found));
+        }
+        if plan[position].many.is_some() {
+            return Err(wrong(key, "fields of one value in a row", &format!("`{name}`, which has several")));
         }
         if !positions.insert(position) {
             return Err(wrong(key, "each field at most once in a list", &format!("`{name}` twice")));
@@ -174,6 +205,9 @@ mod tests {
         let plan = plan_of("target_statistics = { order = 4 }").unwrap();
         assert_eq!(plan.statistics.len(), 7);
         assert_eq!(plan_of("cross = \"all-pairs\"").unwrap().crosses, [[0, 2], [0, 4], [2, 4]]);
+        assert_eq!(plan_of("counts = {}").unwrap().counts, [[0], [2], [4]]);
+        let plan = plan_of("counts = { fields = [\"x\"] }\ntarget_statistics = { order = 1, counts = \"none\" }");
+        assert_eq!(plan.map(|plan| (plan.statistics.len(), plan.counts)), Ok((3, vec![vec![1]])));
     }
 
     #[test]
@@ -194,6 +228,9 @@ mod tests {
             ("target_statistics = { fields = [] }", ["`features.target_statistics`", "at least one"]),
             ("target_statistics = { combinations = [[]] }", ["`features.target_statistics.combinations`", "empty"]),
             ("target_statistics = {}\nvocabulary = { hash = 9 }", ["`features.target_statistics`", "exact"]),
+            ("counts = {}\nvocabulary = { hash = 9 }", ["`features.counts`", "exact"]),
+            ("counts = { fields = [\"d\"] }", ["`features.counts.fields`", "found `d`"]),
+            ("counts = {}\ntarget_statistics = {}", ["`features.counts`", "counts = \"none\""]),
         ] {
             let message = plan_of(text).unwrap_err();
             assert!(parts.iter().all(|part| message.contains(part)), "{text}: {message}");
@@ -202,7 +239,7 @@ mod tests {
 
     #[test]
     fn keys_survive_writing_and_wrong_values_are_reported_with_their_line() {
-        let text = "cross = [[\"a\", \"b\"]]\n[target_statistics]\nfields = [\"a\"]\norder = 3\ncounts = \"earlier\"\n";
+        let text = "cross = [[\"a\", \"b\"]]\n[target_statistics]\nfields = [\"a\"]\norder = 3\ncounts = \"earlier\"\n[counts]\nof = \"before\"\n";
         let config: FeaturesConfig = toml::from_str(text).unwrap();
         assert_eq!(toml::from_str::<FeaturesConfig>(&toml::to_string(&config).unwrap()).unwrap(), config);
         for line in [
@@ -213,6 +250,7 @@ mod tests {
             "target_statistics.buckets = 1",
             "target_statistics.counts = true",
             "target_statistics.depth = 1",
+            "counts.of = \"earlier\"",
         ] {
             let message = toml::from_str::<FeaturesConfig>(&format!("\n{line}\n")).unwrap_err().to_string();
             assert!(message.contains("line 2"), "{line}: {message}");

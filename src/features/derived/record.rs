@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Combination, Counts, Cross, Derived, KeyMap, Seen, Smoothing, Statistic};
+use super::{Combination, Cross, Derived, KeyMap, Seen, Smoothing, Statistic, statistic::Count};
 use crate::features::{error::FeaturesError, vocabulary::Vocabulary};
 
 /// All that isn't a row.
@@ -10,7 +10,6 @@ use crate::features::{error::FeaturesError, vocabulary::Vocabulary};
 pub(in crate::features) struct DerivedRecord {
     prior: f64,
     click_rate: f64,
-    counts: Counts,
     statistics: Vec<StatisticRecord>,
     crosses: Vec<Vec<usize>>,
 }
@@ -18,8 +17,8 @@ pub(in crate::features) struct DerivedRecord {
 #[derive(Serialize, Deserialize)]
 struct StatisticRecord {
     fields: Vec<usize>,
-    edges: Vec<f64>,
-    count_buckets: u32,
+    edges: Option<Vec<f64>>,
+    count: Option<Count>,
 }
 
 /// What was seen of one combination of ids.
@@ -34,12 +33,11 @@ impl Derived {
         let statistic = |statistic: &Statistic| StatisticRecord {
             fields: statistic.combination.fields().collect(),
             edges: statistic.edges.clone(),
-            count_buckets: statistic.count_buckets,
+            count: statistic.count,
         };
         DerivedRecord {
             prior: self.smoothing.prior,
             click_rate: self.smoothing.click_rate,
-            counts: self.counts,
             statistics: self.statistics.iter().map(statistic).collect(),
             crosses: self.crosses.iter().map(|cross| cross.combination.fields().collect()).collect(),
         }
@@ -52,8 +50,8 @@ impl Derived {
     ) -> Result<Self, FeaturesError> {
         let statistic = |record: StatisticRecord| {
             let combination = Combination::new(&record.fields, vocabulary)?;
-            let StatisticRecord { edges, count_buckets, .. } = record;
-            Ok(Statistic { combination, seen: KeyMap::default(), edges, count_buckets })
+            let StatisticRecord { edges, count, .. } = record;
+            Ok(Statistic { combination, seen: KeyMap::default(), edges, count })
         };
         let cross = |fields: &Vec<usize>| {
             Ok(Cross { combination: Combination::new(fields, vocabulary)?, ids: KeyMap::default() })
@@ -62,7 +60,6 @@ impl Derived {
             statistics: record.statistics.into_iter().map(statistic).collect::<Result<_, FeaturesError>>()?,
             crosses: record.crosses.iter().map(cross).collect::<Result<_, FeaturesError>>()?,
             smoothing: Smoothing { prior: record.prior, click_rate: record.click_rate },
-            counts: record.counts,
         })
     }
 

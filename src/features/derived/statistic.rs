@@ -4,6 +4,8 @@
 //! Unlike there, a statistic becomes a bucket with an id, an unseen combination has its own one, and there is one
 //! permutation.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Combination, KeyMap};
 use crate::features::{
     numeric::{quantile_bucket, quantile_edges},
@@ -40,26 +42,33 @@ impl Smoothing {
     }
 }
 
+/// A field of counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::features) struct Count {
+    pub(super) buckets: u32,
+    /// A training row's count is of all other rows, not of those visited before it.
+    pub(super) others: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(in crate::features) struct Statistic {
     pub(in crate::features) combination: Combination,
     /// Of all training rows.
     pub(in crate::features) seen: KeyMap<Seen>,
-    /// The upper edges of all buckets but the last.
-    pub(in crate::features) edges: Vec<f64>,
-    /// The buckets of the count; 0 where there is no such field.
-    pub(in crate::features) count_buckets: u32,
+    /// The upper edges of all buckets but the last; none where there is no field of the statistic, but of the count alone.
+    pub(in crate::features) edges: Option<Vec<f64>>,
+    pub(in crate::features) count: Option<Count>,
 }
 
 impl Statistic {
-    /// The ids of the statistic's field.
-    pub(super) fn statistic_ids(&self) -> u64 {
-        u64::from(FIRST_VALUE) + self.edges.len() as u64 + 1
+    /// The ids of the statistic's field, if there is one.
+    pub(super) fn statistic_ids(&self) -> Option<u64> {
+        self.edges.as_ref().map(|edges| u64::from(FIRST_VALUE) + edges.len() as u64 + 1)
     }
 
     /// The ids of the count's field, if there is one.
     pub(super) fn count_ids(&self) -> Option<u64> {
-        (self.count_buckets > 0).then(|| u64::from(FIRST_VALUE + self.count_buckets))
+        self.count.map(|count| u64::from(FIRST_VALUE + count.buckets))
     }
 
     /// What all training rows say of a row's combination.
@@ -68,21 +77,26 @@ impl Statistic {
         self.seen.get(&self.combination.key(ids)).copied().unwrap_or_default()
     }
 
-    /// The statistic's id, counted from its field's first one; a combination that wasn't seen is unknown.
-    #[inline]
-    pub(super) fn statistic_id(&self, seen: Seen, smoothing: Smoothing) -> u32 {
-        if seen.rows == 0 {
-            return UNKNOWN;
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "there are at most 65,536 buckets")]
-        let bucket = quantile_bucket(&self.edges, smoothing.statistic(seen)) as u32;
-        FIRST_VALUE + bucket
+    /// The fields that it has: itself and its count.
+    pub(super) fn fields(&self) -> usize {
+        usize::from(self.edges.is_some()) + usize::from(self.count.is_some())
     }
 
     /// The memory that it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.seen.allocation_size() + size_of_val(&self.edges[..])
+        self.seen.allocation_size() + self.edges.as_ref().map_or(0, |edges| size_of_val(&edges[..]))
     }
+}
+
+/// The statistic's id, counted from its field's first one; a combination that wasn't seen is unknown.
+#[inline]
+pub(super) fn statistic_id(edges: &[f64], seen: Seen, smoothing: Smoothing) -> u32 {
+    if seen.rows == 0 {
+        return UNKNOWN;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "there are at most 65,536 buckets")]
+    let bucket = quantile_bucket(edges, smoothing.statistic(seen)) as u32;
+    FIRST_VALUE + bucket
 }
 
 /// The count's id, counted from its field's first one.

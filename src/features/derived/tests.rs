@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{
     Combination, Derived, Seen, Smoothing,
     earlier::{Memory, order, visit},
-    statistic::{count_id, edges},
+    statistic::{count_id, edges, statistic_id},
 };
 use crate::{
     data::{DataConfig, Wanted, resolve},
@@ -81,7 +81,8 @@ fn expected_ids(
     for (fields, statistic) in combinations.iter().zip(statistics) {
         let known = seen(row, fields, earlier.iter().copied());
         let count = seen(row, fields, counted.iter().copied()).rows;
-        ids.push(vocabulary.field_rows(field).start + statistic.statistic_id(known, *smoothing));
+        let edges = statistic.edges.as_ref().unwrap();
+        ids.push(vocabulary.field_rows(field).start + statistic_id(edges, known, *smoothing));
         ids.push(vocabulary.field_rows(field + 1).start + count_id(count));
         field += 2;
     }
@@ -234,16 +235,33 @@ fn an_unseen_combination_has_an_id_of_its_own() {
     let smoothing = Smoothing { prior: 1.0, click_rate: 0.5 };
     let earlier: Vec<Seen> = (0..100).map(|rows| Seen { rows, clicks: rows / 2 }).collect();
     assert!(edges(&earlier, smoothing, 4).len() <= 3);
-    let vocabulary = two_fields();
-    let statistic = super::Statistic {
-        combination: Combination::new(&[0], &vocabulary).unwrap(),
-        seen: super::KeyMap::default(),
-        edges: vec![0.5],
-        count_buckets: 1,
-    };
-    assert_eq!(statistic.statistic_id(Seen::default(), smoothing), UNKNOWN);
-    assert_eq!(statistic.statistic_id(Seen { rows: 2, clicks: 0 }, smoothing), FIRST_VALUE);
-    assert_eq!(statistic.statistic_id(Seen { rows: 2, clicks: 2 }, smoothing), FIRST_VALUE + 1);
+    let id = |rows, clicks| statistic_id(&[0.5], Seen { rows, clicks }, smoothing);
+    assert_eq!([id(0, 0), id(2, 0), id(2, 2)], [UNKNOWN, FIRST_VALUE, FIRST_VALUE + 1]);
+}
+
+/// A history: how often a value stands in the rows above, whatever the labels; beside a statistic or alone.
+#[test]
+fn counts_alone_are_of_the_rows_above_or_of_all_others() {
+    let letters = ["a", "b", "a", "a", "", "b", "a", "c", "a", "b", "a", "a"];
+    let row = |letter: &str| (letter == "a", [letter, "y", "z"].map(ToOwned::to_owned));
+    let rows: Vec<Row> = letters.map(row).into();
+    for (of, statistics, expected) in [
+        ("before", "", [0, 0, 1, 2, 0, 1]),
+        ("others", "", [2, 1, 2, 2, 0, 1]),
+        ("before", "[target_statistics]\ncounts = \"none\"\n", [0, 0, 1, 2, 0, 1]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let features = format!("min_count = 1\n[counts]\nfields = [\"x\"]\nof = \"{of}\"\n{statistics}");
+        let (prepared, _) = prepared(folder.path(), &rows, &features);
+        let field = prepared.vocabulary.fields() - 1;
+        assert_eq!(prepared.vocabulary.field_name(field), "count(x)");
+        let first = prepared.vocabulary.field_rows(field).start;
+        let found: Vec<u32> = all_ids(&prepared.train).iter().map(|ids| ids[field]).collect();
+        assert_eq!(found, expected.map(|count| first + count_id(count)), "{of} {statistics}");
+        // all of the training rows count for a row of the test part: 3 of "a", none of "c"
+        let test = all_ids(prepared.test.as_ref().unwrap());
+        assert_eq!([test[0][field], test[1][field]], [3, 0].map(|count| first + count_id(count)), "{of}");
+    }
 }
 
 #[test]
