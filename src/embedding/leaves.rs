@@ -4,7 +4,7 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rayon::prelude::*;
 use std::{ops::Range, sync::Arc};
 
-use super::Table;
+use super::{Table, rows::for_dim};
 use crate::features::Batch;
 
 /// What a model sees of a batch.
@@ -161,38 +161,64 @@ impl TableGradients {
 
 fn squared_norm(values: &[f32]) -> f64 {
     const NUMBERS_A_TASK: usize = 1 << 16;
-    let partial = |chunk: &[f32]| chunk.iter().map(|&value| f64::from(value * value)).sum::<f64>();
-    let partials: Vec<f64> = values.par_chunks(NUMBERS_A_TASK).map(partial).collect();
+    let partials: Vec<f64> = values.par_chunks(NUMBERS_A_TASK).map(partial_norm).collect();
     partials.iter().sum()
+}
+
+/// Several sums side by side, since one would wait for each addition.
+fn partial_norm(values: &[f32]) -> f64 {
+    const LANES: usize = 8;
+    let (packets, rest) = values.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for packet in packets {
+        for (sum, value) in sums.iter_mut().zip(packet) {
+            *sum += f64::from(value * value);
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|value| f64::from(value * value)).sum::<f64>()
 }
 
 /// `[rows, columns, dim]` → `[unique, dim]`. Each sum runs in the order of the rows; threads share out the fields.
 fn sum_over_equal_ids(gradient: &[f32], batch: &Batch) -> Vec<f32> {
-    let Batch { rows, columns, ref unique_starts, ref inverse, .. } = *batch;
+    const LEAST_NUMBERS_A_TASK: usize = 1 << 14;
+    let Batch { rows, columns, ref unique_starts, .. } = *batch;
     let fields = batch.fields();
     let dim = gradient.len() / (rows * columns).max(1);
     let mut sums = vec![0.0; batch.unique.len() * dim];
-    let group = fields.div_ceil(rayon::current_num_threads()).max(1);
+    let tasks = rayon::current_num_threads().min(gradient.len() / LEAST_NUMBERS_A_TASK).max(1);
+    let group = fields.div_ceil(tasks).max(1);
     let mut groups = Vec::with_capacity(fields / group + 1);
     let mut rest = sums.as_mut_slice();
     for first in (0..fields).step_by(group) {
         let last = (first + group).min(fields);
         let (part, after) = rest.split_at_mut((unique_starts[last] - unique_starts[first]) * dim);
         rest = after;
-        groups.push((first..last, unique_starts[first], part));
+        groups.push((first..last, part));
     }
-    groups.into_par_iter().for_each(|(group, offset, sums)| {
-        let further = (fields..columns).filter(|column| group.contains(&(batch.extra[column - fields] as usize)));
-        let further: Vec<usize> = further.collect();
-        for (gradients, positions) in gradient.chunks_exact(columns * dim).zip(inverse.chunks_exact(columns)) {
-            for column in group.clone().chain(further.iter().copied()) {
-                let (gradient, position) = (&gradients[column * dim..(column + 1) * dim], positions[column]);
-                let start = (position as usize - offset) * dim;
-                for (sum, gradient) in sums[start..start + dim].iter_mut().zip(gradient) {
-                    *sum += gradient;
-                }
-            }
-        }
-    });
+    groups.into_par_iter().for_each(|(group, sums)| for_dim!(sum_fields, dim, (group, sums, gradient, batch)));
     sums
+}
+
+fn sum_fields<const DIM: usize>(dim: usize, group: Range<usize>, sums: &mut [f32], gradient: &[f32], batch: &Batch) {
+    let dim = if DIM > 0 { DIM } else { dim };
+    let (fields, offset) = (batch.fields(), batch.unique_starts[group.start]);
+    let further = (fields..batch.columns).filter(|column| group.contains(&(batch.extra[column - fields] as usize)));
+    let further: Vec<usize> = further.collect();
+    let mut add = |gradient: &[f32], position: u32| {
+        let start = (position as usize - offset) * dim;
+        for (sum, gradient) in sums[start..start + dim].iter_mut().zip(gradient) {
+            *sum += gradient;
+        }
+    };
+    for (gradients, positions) in
+        gradient.chunks_exact(batch.columns * dim).zip(batch.inverse.chunks_exact(batch.columns))
+    {
+        let of_fields = gradients[group.start * dim..group.end * dim].chunks_exact(dim);
+        for (gradient, position) in of_fields.zip(&positions[group.clone()]) {
+            add(gradient, *position);
+        }
+        for &column in &further {
+            add(&gradients[column * dim..(column + 1) * dim], positions[column]);
+        }
+    }
 }

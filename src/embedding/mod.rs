@@ -8,6 +8,7 @@ mod config;
 mod dims;
 mod leaves;
 mod optimizer;
+mod rows;
 mod table;
 
 pub use self::{
@@ -130,7 +131,7 @@ impl Embedding {
 
     /// Lets the batch's rows take the decay that they missed, before they are gathered.
     pub fn catch_up(&mut self, batch: &Batch, moment: Moment) {
-        self.for_each_table(moment, |table, step, _| table.catch_up(&batch.unique, step));
+        self.for_each_table(moment, |table, step, _| table.catch_up(&batch.unique, &batch.unique_starts, step));
     }
 
     /// Lets all rows take the decay that they missed up to this step, so that an evaluation sees it.

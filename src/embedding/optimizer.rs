@@ -7,6 +7,8 @@ const BETA_2: f32 = 0.999;
 const ADAM_EPSILON: f32 = 1e-8;
 const ADAGRAD_EPSILON: f32 = 1e-10;
 const FTRL_BETA: f32 = 1.0;
+/// Weights whose decay is computed together.
+pub(super) const LANES: usize = 16;
 
 /// When in the training an update is made.
 #[derive(Clone, Copy, Debug)]
@@ -60,19 +62,16 @@ impl RowStep {
         }
     }
 
-    /// Shrinks a row as `steps` steps without a gradient do.
+    /// Shrinks a row of `dim` weights as `steps` steps without a gradient do.
     #[inline]
     pub(super) fn decay(&self, row: &mut [f32], dim: usize, steps: u32) {
-        let steps = i32::try_from(steps).unwrap_or(i32::MAX);
         let (weights, moments) = row.split_at_mut(dim);
         if self.optimizer == RowOptimizer::Adagrad {
-            // a weight that no gradient ever moved has no rate yet
-            let moved = weights.iter_mut().zip(moments).filter(|(_, sum)| **sum + self.adagrad_start > 0.0);
-            for (weight, sum) in moved {
-                let rate = self.learning_rate / ((*sum + self.adagrad_start).sqrt() + ADAGRAD_EPSILON);
-                *weight /= (1.0 + rate * self.weight_decay).powi(steps);
+            for (weights, sums) in weights.chunks_mut(LANES).zip(moments.chunks(LANES)) {
+                self.decay_few(weights, sums, steps);
             }
         } else {
+            let steps = i32::try_from(steps).unwrap_or(i32::MAX);
             let factor = (1.0 + self.learning_rate * self.weight_decay).powi(steps).recip();
             for weight in weights {
                 *weight *= factor;
@@ -80,27 +79,41 @@ impl RowStep {
         }
     }
 
-    /// Updates one row, laid out as `[weights | first moment | second moment]` of `gradient.len()` numbers each.
+    /// As [`Self::decay_lanes`], of at most [`LANES`] weights with the same steps.
     #[inline]
-    pub(super) fn update(&self, row: &mut [f32], gradient: &[f32]) {
-        let (weights, moments) = row.split_at_mut(gradient.len());
-        match self.optimizer {
-            RowOptimizer::Sgd => self.sgd(weights, gradient),
-            RowOptimizer::Adagrad => self.adagrad(weights, moments, gradient),
-            RowOptimizer::Adam | RowOptimizer::DenseAdam => self.adam(weights, moments, gradient),
-            RowOptimizer::Ftrl => self.ftrl(weights, moments, gradient),
+    fn decay_few(&self, weights: &mut [f32], sums: &[f32], steps: u32) {
+        let count = weights.len();
+        let (mut lanes, mut lane_sums) = ([0.0; LANES], [0.0; LANES]);
+        lanes[..count].copy_from_slice(weights);
+        lane_sums[..count].copy_from_slice(sums);
+        self.decay_lanes(&mut lanes, &lane_sums, [steps; LANES]);
+        weights.copy_from_slice(&lanes[..count]);
+    }
+
+    /// Adagrad's decay of several weights, each for its own number of steps; one that no gradient ever moved has no rate yet.
+    #[inline]
+    pub(super) fn decay_lanes(&self, weights: &mut [f32; LANES], sums: &[f32; LANES], steps: [u32; LANES]) {
+        let bases = sums.map(|sum| {
+            let rate = self.learning_rate / ((sum + self.adagrad_start).sqrt() + ADAGRAD_EPSILON);
+            1.0 + rate * self.weight_decay
+        });
+        let powers = powers(bases, steps);
+        for ((weight, power), sum) in weights.iter_mut().zip(powers).zip(sums) {
+            let moved = *sum + self.adagrad_start > 0.0;
+            let decayed = *weight / power;
+            *weight = if moved { decayed } else { *weight };
         }
     }
 
     #[inline]
-    fn sgd(&self, weights: &mut [f32], gradient: &[f32]) {
+    pub(super) fn sgd(&self, weights: &mut [f32], gradient: &[f32]) {
         for (weight, gradient) in weights.iter_mut().zip(gradient) {
             *weight -= self.learning_rate * (gradient + self.l2 * *weight);
         }
     }
 
     #[inline]
-    fn adagrad(&self, weights: &mut [f32], sums: &mut [f32], gradient: &[f32]) {
+    pub(super) fn adagrad(&self, weights: &mut [f32], sums: &mut [f32], gradient: &[f32]) {
         for ((weight, sum), gradient) in weights.iter_mut().zip(sums).zip(gradient) {
             let gradient = gradient + self.l2 * *weight;
             *sum += gradient * gradient;
@@ -109,7 +122,7 @@ impl RowStep {
     }
 
     #[inline]
-    fn adam(&self, weights: &mut [f32], moments: &mut [f32], gradient: &[f32]) {
+    pub(super) fn adam(&self, weights: &mut [f32], moments: &mut [f32], gradient: &[f32]) {
         let (firsts, seconds) = moments.split_at_mut(gradient.len());
         for (((weight, first), second), gradient) in weights.iter_mut().zip(firsts).zip(seconds).zip(gradient) {
             let gradient = gradient + self.l2 * *weight;
@@ -121,7 +134,7 @@ impl RowStep {
 
     /// `z` starts so that the weight's own start is the proximal point: `w = −z · α / (β + √n)`.
     #[inline]
-    fn ftrl(&self, weights: &mut [f32], moments: &mut [f32], gradient: &[f32]) {
+    pub(super) fn ftrl(&self, weights: &mut [f32], moments: &mut [f32], gradient: &[f32]) {
         let (sums, squares) = moments.split_at_mut(gradient.len());
         for (((weight, sum), square), gradient) in weights.iter_mut().zip(sums).zip(squares).zip(gradient) {
             let gradient = gradient + self.l2 * *weight;
@@ -134,5 +147,37 @@ impl RowStep {
             *square = next;
             *weight = -*sum * self.learning_rate / (FTRL_BETA + next.sqrt());
         }
+    }
+}
+
+/// Each base to its own power, by squaring: the products of [`f32::powi`] in their order, for all lanes at once.
+#[inline]
+fn powers(mut bases: [f32; LANES], mut exponents: [u32; LANES]) -> [f32; LANES] {
+    let mut powers = [1.0_f32; LANES];
+    while exponents.iter().fold(0, |any, exponent| any | exponent) > 0 {
+        for ((power, base), exponent) in powers.iter_mut().zip(&mut bases).zip(&mut exponents) {
+            let product = *power * *base;
+            *power = if *exponent & 1 == 1 { product } else { *power };
+            *base *= *base;
+            *exponent >>= 1;
+        }
+    }
+    powers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1e-4: a base is rounded to 6e-8, which 1023 factors make 6e-5.
+    #[test]
+    fn each_lane_has_its_own_power() {
+        let bases = std::array::from_fn(|lane| 1.0 + 1e-5 * lane as f32);
+        let exponents = [0, 1, 2, 3, 4, 5, 6, 7, 8, 15, 16, 100, 255, 256, 1000, 1023];
+        for ((power, base), exponent) in powers(bases, exponents).into_iter().zip(bases).zip(exponents) {
+            let expected = f64::from(base).powf(f64::from(exponent));
+            assert!((f64::from(power) / expected - 1.0).abs() < 1e-4, "{base} to {exponent}: {power}, {expected}");
+        }
+        assert_eq!(powers([f32::INFINITY; LANES], [0; LANES]), [1.0; LANES]);
     }
 }

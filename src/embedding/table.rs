@@ -5,13 +5,16 @@ use std::ops::Range;
 use rand_distr::{Distribution, Normal};
 use rayon::prelude::*;
 
-use super::{EmbeddingConfig, RowOptimizer, RowStep};
+use super::{
+    EmbeddingConfig, RowOptimizer, RowStep,
+    rows::{self, Share},
+};
 use crate::seed::Seed;
 
 /// Rows drawn from one stream at the start, so that the start doesn't depend on the number of threads.
 const ROWS_A_STREAM: usize = 4096;
-/// Ids that one task gathers.
-const IDS_A_TASK: usize = 4096;
+/// Numbers of the touched rows below which a task isn't worth handing over.
+const LEAST_NUMBERS_A_TASK: usize = 1 << 14;
 
 /// The rows of all fields, one field's after the other's.
 #[derive(Clone, Debug)]
@@ -104,17 +107,14 @@ impl Table {
     }
 
     /// Lets the rows `unique` take the decay that they missed up to `step`, which starts to count for new ones.
-    pub fn catch_up(&mut self, unique: &[u32], step: &RowStep) {
+    pub fn catch_up(&mut self, unique: &[u32], unique_starts: &[usize], step: &RowStep) {
         if self.decayed.is_empty() {
             return;
         }
-        for &id in unique {
-            let row = id as usize;
-            let last = std::mem::replace(&mut self.decayed[row], step.step);
-            if last > 0 {
-                step.decay(&mut self.data[row * self.stride..(row + 1) * self.stride], self.dim, step.step - last);
-            }
-        }
+        let dim = self.dim;
+        rows::for_each(self.shares(unique_starts, LEAST_NUMBERS_A_TASK / dim), |share| {
+            rows::catch_up(share, dim, unique, step);
+        });
     }
 
     /// Lets every row take the decay that it missed, as an evaluation after `step` has to see it.
@@ -129,64 +129,42 @@ impl Table {
 
     /// The weights of `ids`, one after the other.
     pub fn gather(&self, ids: &[u32]) -> Vec<f32> {
-        let mut output = vec![0.0; ids.len() * self.dim];
-        output.par_chunks_mut(IDS_A_TASK * self.dim).zip(ids.par_chunks(IDS_A_TASK)).for_each(|(output, ids)| {
-            for (output, &id) in output.chunks_exact_mut(self.dim).zip(ids) {
-                let start = id as usize * self.stride;
-                output.copy_from_slice(&self.data[start..start + self.dim]);
-            }
-        });
-        output
+        rows::gather(&self.data, self.stride, self.dim, ids)
     }
 
     /// Updates the rows `unique` by `gradients` (`[unique, dim]`), in parallel over fields, whose rows are disjoint.
     pub fn apply(&mut self, unique: &[u32], unique_starts: &[usize], gradients: &[f32], step: &RowStep) {
-        let (dim, stride) = (self.dim, self.stride);
-        let mut fields = Vec::with_capacity(unique_starts.len());
-        let mut rest = self.data.as_mut_slice();
-        for (rows, uniques) in self.field_starts.windows(2).zip(unique_starts.windows(2)) {
-            let (rows, after) = rest.split_at_mut((rows[1] - rows[0]) * stride);
-            rest = after;
-            fields.push((rows, uniques[0]..uniques[1]));
+        let dim = self.dim;
+        if step.optimizer == RowOptimizer::DenseAdam {
+            rows::for_each(self.shares(unique_starts, 0), |share| {
+                rows::update_all(share, dim, unique, gradients, step);
+            });
+        } else {
+            rows::for_each(self.shares(unique_starts, LEAST_NUMBERS_A_TASK / dim), |share| {
+                rows::update_touched(share, dim, unique, gradients, step);
+            });
         }
-        let starts = &self.field_starts;
-        fields.into_par_iter().enumerate().for_each(|(field, (rows, uniques))| {
-            let ids = &unique[uniques.clone()];
-            let gradients = &gradients[uniques.start * dim..uniques.end * dim];
-            let update = if step.optimizer == RowOptimizer::DenseAdam { update_every_row } else { update_touched_rows };
-            update(rows, stride, starts[field], ids, gradients, step);
-        });
     }
-}
 
-fn update_touched_rows(
-    rows: &mut [f32],
-    stride: usize,
-    first_row: usize,
-    ids: &[u32],
-    gradients: &[f32],
-    step: &RowStep,
-) {
-    if ids.is_empty() {
-        return;
-    }
-    let dim = gradients.len() / ids.len();
-    for (&id, gradient) in ids.iter().zip(gradients.chunks_exact(dim)) {
-        let start = (id as usize - first_row) * stride;
-        step.update(&mut rows[start..start + stride], gradient);
-    }
-}
-
-/// The textbook's Adam: a row that the batch doesn't touch has the gradient zero (or its L2 term alone).
-fn update_every_row(rows: &mut [f32], stride: usize, first_row: usize, ids: &[u32], gradients: &[f32], step: &RowStep) {
-    let dim = stride / (1 + RowOptimizer::DenseAdam.moments());
-    let mut dense = vec![0.0; rows.len() / stride * dim];
-    for (&id, gradient) in ids.iter().zip(gradients.chunks_exact(dim)) {
-        let start = (id as usize - first_row) * dim;
-        dense[start..start + dim].copy_from_slice(gradient);
-    }
-    for (row, gradient) in rows.chunks_exact_mut(stride).zip(dense.chunks_exact(dim)) {
-        step.update(row, gradient);
+    /// Cuts the table between fields, so that a task has `least` of the batch's distinct ids or more.
+    fn shares(&mut self, unique_starts: &[usize], least: usize) -> Vec<Share<'_>> {
+        let tasks = 4 * rayon::current_num_threads();
+        let least = if least == 0 { 0 } else { least.max(unique_starts.last().map_or(0, |all| all / tasks)) };
+        let fields = self.field_starts.len() - 1;
+        let (mut rows, mut decayed) = (self.data.as_mut_slice(), self.decayed.as_mut_slice());
+        let (mut shares, mut first) = (Vec::with_capacity(tasks.min(fields) + 1), 0);
+        for last in 1..=fields {
+            let uniques = unique_starts[first]..unique_starts[last];
+            if uniques.len() < least && last < fields {
+                continue;
+            }
+            let (first_row, count) = (self.field_starts[first], self.field_starts[last] - self.field_starts[first]);
+            let (part, rest) = rows.split_at_mut(count * self.stride);
+            let (marks, rest_of_marks) = decayed.split_at_mut(count.min(decayed.len()));
+            (rows, decayed, first) = (rest, rest_of_marks, last);
+            shares.push(Share { first_row, rows: part, decayed: marks, uniques });
+        }
+        shares
     }
 }
 
@@ -248,12 +226,12 @@ mod tests {
             let config = EmbeddingConfig { weight_decay: decay, ..config(optimizer) };
             let mut resting = Table::new(&FIELDS, 4, &config, |table| table.randomize(0.1, Seed(1), "vectors"));
             let first = step(&config, 1);
-            resting.catch_up(&[1], &first);
+            resting.catch_up(&[1], &[0, 1, 1], &first);
             resting.apply(&[1], &[0, 1, 1], &[1.0; 4], &first);
             let untouched = resting.part(0)[8..].to_vec();
             let mut stepping = resting.clone();
             for number in 2..=9 {
-                stepping.catch_up(&[1], &step(&config, number));
+                stepping.catch_up(&[1], &[0, 1, 1], &step(&config, number));
             }
             let before = resting.part(0);
             resting.catch_up_all(&step(&config, 9));
@@ -274,7 +252,7 @@ mod tests {
         let config = EmbeddingConfig { weight_decay: NonNegative::new(0.3).unwrap(), ..config(RowOptimizer::Adagrad) };
         let mut table = Table::new(&FIELDS, 4, &config, |table| table.randomize(0.1, Seed(1), "vectors"));
         let start = table.part(0);
-        table.catch_up(&[1], &step(&config, 1));
+        table.catch_up(&[1], &[0, 1, 1], &step(&config, 1));
         table.apply(&[1], &[0, 1, 1], &[0.0; 4], &step(&config, 1));
         table.catch_up_all(&step(&config, 9));
         assert_eq!(table.part(0), start);

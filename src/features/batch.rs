@@ -62,14 +62,16 @@ impl Encoded {
 /// Finds equal ids by a sparse set (Briggs and Torczon 1993): no hashing, and nothing to clear between batches.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Dedup {
-    /// Of each id, where it stands in `unique` if it is there; what stands for other ids is never trusted.
+    /// Of each id, where it stands in its field's list if it is there; what stands for other ids is never trusted.
     slots: Vec<u32>,
+    /// Of each field, the distinct ids found so far.
+    found: Vec<Vec<u32>>,
 }
 
 impl Dedup {
     /// For ids below `table_rows`.
     pub(super) fn new(table_rows: usize) -> Self {
-        Self { slots: vec![0; table_rows] }
+        Self { slots: vec![0; table_rows], found: Vec::new() }
     }
 
     /// Fills `unique`, `unique_starts` and `inverse` from `ids`.
@@ -77,36 +79,52 @@ impl Dedup {
     /// # Panics
     /// For an id that isn't below the number of table rows.
     pub(super) fn run(&mut self, batch: &mut Batch) {
+        let fields = batch.fields();
         let Batch { rows, columns, extra, ids, unique, unique_starts, inverse, .. } = batch;
-        unique.clear();
-        unique_starts.clear();
+        self.found.resize_with(fields, Vec::new);
+        self.found.iter_mut().for_each(Vec::clear);
         inverse.clear();
-        inverse.resize(*rows * *columns, 0);
-        let fields = *columns - extra.len();
-        for field in 0..fields {
-            unique_starts.push(unique.len());
-            let further = extra.iter().zip(fields..).filter(|(of, _)| **of as usize == field);
-            for column in std::iter::once(field).chain(further.map(|(_, column)| column)) {
-                let cells = ids.iter().skip(column).step_by(*columns);
-                for (id, position) in cells.zip(inverse.iter_mut().skip(column).step_by(*columns)) {
-                    *position = self.position(*id, unique);
-                }
+        inverse.reserve(*rows * *columns);
+        // row by row, as the ids lie: a column's ids would come from a cache line each
+        for ids in ids.chunks_exact(*columns) {
+            let (plain, further) = ids.split_at(fields);
+            inverse.extend(self.found.iter_mut().zip(plain).map(|(found, id)| position(&mut self.slots, found, *id)));
+            for (id, field) in further.iter().zip(extra.iter()) {
+                inverse.push(position(&mut self.slots, &mut self.found[*field as usize], *id));
             }
         }
-        unique_starts.push(unique.len());
-    }
-
-    #[inline]
-    fn position(&mut self, id: u32, unique: &mut Vec<u32>) -> u32 {
-        let slot = &mut self.slots[id as usize];
-        if unique.get(*slot as usize) != Some(&id) {
-            #[expect(clippy::cast_possible_truncation, reason = "there are no more distinct ids than u32 ids")]
-            let position = unique.len() as u32;
-            *slot = position;
-            unique.push(id);
+        unique.clear();
+        unique_starts.clear();
+        unique.reserve(self.found.iter().map(Vec::len).sum());
+        for found in &self.found {
+            unique_starts.push(unique.len());
+            unique.extend_from_slice(found);
         }
-        *slot
+        unique_starts.push(unique.len());
+        let starts: Vec<u32> = (unique_starts[..fields].iter().copied())
+            .chain(extra.iter().map(|field| unique_starts[*field as usize]))
+            .map(as_position)
+            .collect();
+        for positions in inverse.chunks_exact_mut(*columns) {
+            positions.iter_mut().zip(&starts).for_each(|(position, start)| *position += start);
+        }
     }
+}
+
+/// Where `id` stands in `found`, as its last one if it is new.
+#[inline]
+fn position(slots: &mut [u32], found: &mut Vec<u32>, id: u32) -> u32 {
+    let slot = &mut slots[id as usize];
+    if found.get(*slot as usize) != Some(&id) {
+        *slot = as_position(found.len());
+        found.push(id);
+    }
+    *slot
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "there are no more distinct ids than u32 ids")]
+fn as_position(position: usize) -> u32 {
+    position as u32
 }
 
 #[cfg(test)]

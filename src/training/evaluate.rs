@@ -3,6 +3,7 @@
 use burn::{module::Module, tensor::Device};
 
 use crate::{
+    device::on_worker,
     embedding::Embedding,
     features::{Batch, Cache, ordered},
     metrics::{Evaluation, evaluate},
@@ -49,8 +50,8 @@ pub fn score_batch(
     logit_offset: f32,
     device: &Device,
 ) -> Vec<f32> {
-    let output = model.forward(&embedding.gather(batch, device).embedded());
-    let mut logits: Vec<f32> = output.logits.into_data().try_to_vec().expect("logits are f32, as the weights are");
+    let logits = || model.forward(&embedding.gather(batch, device).embedded()).logits.into_data();
+    let mut logits: Vec<f32> = on_worker(device, logits).try_to_vec().expect("logits are f32, as the weights are");
     logits.iter_mut().for_each(|logit| *logit += logit_offset);
     logits
 }

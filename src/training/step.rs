@@ -7,6 +7,7 @@ use burn::{
 
 use super::{DenseState, Loss, TrainingConfig, dense};
 use crate::{
+    device::on_worker,
     embedding::{Embedding, Moment, TableGradients},
     features::Batch,
     models::Model,
@@ -59,6 +60,11 @@ impl Trainer {
     /// Learns from one batch; `step` counts from 1. A loss that isn't finite changes no weight, though batch norm's running
     /// statistics have followed the batch by then.
     pub fn step(&mut self, config: &TrainingConfig, batch: &Batch, step: u64, rate_factor: f64) -> StepOutcome {
+        let device = self.device.clone();
+        on_worker(&device, || self.learn(config, batch, step, rate_factor))
+    }
+
+    fn learn(&mut self, config: &TrainingConfig, batch: &Batch, step: u64, rate_factor: f64) -> StepOutcome {
         self.device.seed(config.seed.draw("dropout", &[step]));
         let learning_rate = config.learning_rate.value() * rate_factor;
         let model = self.model.take().expect("the model is back in place after every step");
