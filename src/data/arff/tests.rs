@@ -178,7 +178,7 @@ fn shared_files_are_read() {
             4,
         ),
         ("openml-arff/sklearn_id_62.arff.gz", "label = \"type\"\npositive = \"mammal\"\nnegative = \"*\"", 101, 17),
-        ("openml-arff/sklearn_id_1119.arff.gz", "label = \"class\"\npositive = \">50K\"", 10, 14),
+        ("openml-arff/sklearn_id_1119.arff.gz", "label = \"class\"\npositive = \">50K\"", 10, 15),
         ("openml-arff/kc2_train.arff", "label = 21", 469, 21),
         ("openml-arff/kc2_test.arff", "label = 21", 53, 21),
         ("openml-arff/germancredit_train.arff", good, 700, 20),
