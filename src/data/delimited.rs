@@ -75,7 +75,7 @@ fn header(
     expected: &'static str,
 ) -> Result<Head, DataError> {
     if !config.columns.is_empty() {
-        return without_header(names, place, config);
+        return without_header(&names, place, config);
     }
     if names.len() > 1 {
         return Ok(Head { names, kinds: None, is_header: true, hidden: 0, numbering: None });
@@ -86,7 +86,7 @@ fn header(
 }
 
 /// The columns are those of `data.columns`, and `found` is the first row.
-fn without_header(found: Vec<String>, place: &Place, config: &DataConfig) -> Result<Head, DataError> {
+fn without_header(found: &[String], place: &Place, config: &DataConfig) -> Result<Head, DataError> {
     let mut names = config.columns.clone();
     if found == names {
         return Err(DataError::Header { place: place.clone() });

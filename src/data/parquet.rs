@@ -390,14 +390,14 @@ mod tests {
             Compression::ZSTD(ZstdLevel::default()),
             Compression::LZ4_RAW,
         ] {
-            let rows = 2 * BATCH_ROWS as i64 + 3;
+            let rows = 2 * i64::try_from(BATCH_ROWS).unwrap() + 3;
             let columns: Vec<(&str, ArrayRef)> = vec![
                 ("x", Arc::new(Int64Array::from_iter_values(0..rows))),
                 ("y", Arc::new(Int64Array::from_iter_values((0..rows).map(|row| row % 2)))),
             ];
             let (_folder, path) = written(columns, compression);
             let (_, found) = read(&config("label = 1\n"), &path).unwrap();
-            assert_eq!(found.len() as i64, rows, "{compression:?}");
+            assert_eq!(i64::try_from(found.len()), Ok(rows), "{compression:?}");
             let (label, cells, line) = found.last().unwrap();
             assert_eq!((*label, cells[0].as_str(), *line), (0, "8194", 8195), "{compression:?}");
         }
@@ -458,7 +458,7 @@ mod tests {
         let mut outcomes = [0, 0];
         for turn in 0..400_u64 {
             let mut bytes = whole.clone();
-            for change in 0..1 + turn % 4 {
+            for change in 0..=(turn % 4) {
                 let draw = crate::seed::mix(turn, change);
                 let position = usize::try_from(draw % bytes.len() as u64).unwrap();
                 bytes[position] = draw.to_be_bytes()[0];

@@ -65,7 +65,7 @@ mod tests {
             let weight_decay = NonNegative::new(if optimizer == RowOptimizer::Ftrl { 0.0 } else { 0.1 }).unwrap();
             let l2 = NonNegative::new(0.1).unwrap();
             let dim = Count::new(4).unwrap();
-            let config = EmbeddingConfig { dim, optimizer, weight_decay, l2, ..EmbeddingConfig::default() };
+            let config = EmbeddingConfig { dim, optimizer, l2, weight_decay, ..EmbeddingConfig::default() };
             let needs = Needs { vectors: Vectors::One, linear: true };
             let mut embedding = Embedding::new(&config, needs, &[0..3, 3..5], Seed(1));
             let all = embedding.parameters();

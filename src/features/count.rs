@@ -98,17 +98,23 @@ impl Counted {
             }
             CountedValues::Buckets(buckets, map) => {
                 return numbers()
-                    .map(|(number, trains)| match number.is_nan() {
-                        true => counter.miss(*trains),
-                        false => counter.count(map.entry(buckets.bucket(number)), *trains),
+                    .map(|(number, trains)| {
+                        if number.is_nan() {
+                            counter.miss(*trains)
+                        } else {
+                            counter.count(map.entry(buckets.bucket(number)), *trains)
+                        }
                     })
                     .collect();
             }
             CountedValues::Numbers(map, _) => {
                 return numbers()
-                    .map(|(number, trains)| match number.is_nan() {
-                        true => counter.miss(*trains),
-                        false => counter.count(map.entry(number + 0.0), *trains),
+                    .map(|(number, trains)| {
+                        if number.is_nan() {
+                            counter.miss(*trains)
+                        } else {
+                            counter.count(map.entry(number + 0.0), *trains)
+                        }
                     })
                     .collect();
             }

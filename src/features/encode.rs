@@ -125,8 +125,8 @@ fn encode_field(vocabulary: &FieldVocabulary, field: usize, rows: &RowBlock, out
                 bucket(stable_hash(&buckets.bucket(number).to_le_bytes()))
             });
         }
-        Lookup::Piecewise(_) => {} // has two columns
-        Lookup::Derived => {}      // has no cells
+        // a field with two columns, and one without cells
+        Lookup::Piecewise(_) | Lookup::Derived => {}
     }
 }
 

@@ -267,7 +267,7 @@ impl Work<'_> {
         let ids = Arc::new(ids);
         let parts: &[(&'static str, &'static str)] =
             &[("train", " beside the validation rows"), ("validation", " among the training rows")];
-        for (part, because) in &parts[..1 + usize::from(split)] {
+        for (part, because) in &parts[..=usize::from(split)] {
             let observe = &mut self.observe;
             let layout = CacheLayout::of(vocabulary, self.data.weight.is_some(), self.data.group.is_some());
             let rows = renumber(folder, part, layout, &ids, |rows, bytes, total_bytes| {

@@ -88,7 +88,9 @@ impl Vocabulary {
         let mut drafted = Vec::with_capacity(plan.len());
         for (((field, most), draft), ids) in plan.iter().zip(most).zip(drafts).zip(ranges) {
             let Draft { lookup, counts, ids: mut of_drafts } = draft;
-            of_drafts.iter_mut().for_each(|id| *id += ids.start);
+            for id in &mut of_drafts {
+                *id += ids.start;
+            }
             drafted.push(of_drafts);
             // no more columns than the training rows need
             let many = field.many.map(|many| Many { columns: most.max(1), ..many });

@@ -52,6 +52,8 @@ pub fn score_batch(
 ) -> Vec<f32> {
     let logits = || model.forward(&embedding.gather(batch, device).embedded()).logits.into_data();
     let mut logits: Vec<f32> = on_worker(device, logits).try_to_vec().expect("logits are f32, as the weights are");
-    logits.iter_mut().for_each(|logit| *logit += logit_offset);
+    for logit in &mut logits {
+        *logit += logit_offset;
+    }
     logits
 }

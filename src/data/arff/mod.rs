@@ -44,7 +44,7 @@ fn open(source: &Source, config: &DataConfig) -> Result<Box<dyn RowSource>, Data
         named: vec![false; attributes.len()],
         attributes,
         lines,
-        skip_bad_rows: config.on_bad_row == OnBadRow::Skip,
+        skips_bad: config.on_bad_row == OnBadRow::Skip,
     }))
 }
 
@@ -57,7 +57,7 @@ struct Rows {
     cells: Vec<Vec<u8>>,
     /// Which attributes a sparse row names.
     named: Vec<bool>,
-    skip_bad_rows: bool,
+    skips_bad: bool,
 }
 
 impl RowSource for Rows {
@@ -66,7 +66,7 @@ impl RowSource for Rows {
     }
 
     fn next_row(&mut self, row: &mut RowWriter) -> Result<bool, DataError> {
-        let Self { file, attributes, lines, cells, named, skip_bad_rows, .. } = self;
+        let Self { file, attributes, lines, cells, named, skips_bad, .. } = self;
         let (line, number) = loop {
             match lines.next()? {
                 Some((line, number)) => {
@@ -86,11 +86,13 @@ impl RowSource for Rows {
         match read {
             Ok(()) => {
                 row.start(number);
-                cells.iter().for_each(|cell| row.cell(cell));
+                for cell in &*cells {
+                    row.cell(cell);
+                }
                 row.end();
             }
             // without cells it is one that the split leaves out and counts
-            Err(_) if *skip_bad_rows => {
+            Err(_) if *skips_bad => {
                 row.start(number);
                 row.end();
             }

@@ -8,12 +8,14 @@ use super::super::{
 use crate::schema::FieldKind;
 
 type Rows = Vec<(u8, Vec<String>, u64)>;
+/// Fields, rows, and how many were left out.
+type Read = (Vec<(String, FieldKind)>, Rows, u64);
 
 fn config(lines: &str) -> DataConfig {
     toml::from_str(&format!("format = \"arff\"\ntrain = [\"-\"]\n{lines}\n")).unwrap()
 }
 
-fn read(inputs: &[Input], config: &DataConfig) -> Result<(Vec<(String, FieldKind)>, Rows, u64), DataError> {
+fn read(inputs: &[Input], config: &DataConfig) -> Result<Read, DataError> {
     let schema = schema(config, inputs, &|_, kind| kind)?;
     let fields: Vec<_> = schema.fields.iter().map(|field| (field.name.clone(), field.kind)).collect();
     let label = Some(config.label.column.clone());
@@ -31,7 +33,7 @@ fn read(inputs: &[Input], config: &DataConfig) -> Result<(Vec<(String, FieldKind
     Ok((fields, rows, skipped))
 }
 
-fn read_text(text: &str, lines: &str) -> Result<(Vec<(String, FieldKind)>, Rows, u64), DataError> {
+fn read_text(text: &str, lines: &str) -> Result<Read, DataError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.arff");
     fs::write(&path, text).unwrap();

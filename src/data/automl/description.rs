@@ -165,13 +165,11 @@ impl Info {
 }
 
 fn number(key: &str, value: &str, place: Place) -> Result<Option<Stated<u64>>, DataError> {
-    match value.parse() {
-        Ok(value) => Ok(Some(Stated { value, place })),
-        Err(_) => {
-            let (expected, found) = (format!("`{key} = ` a whole number"), shown_cell(value.as_bytes()));
-            Err(DataError::stated(place, expected, found, "write the number, or leave the line out"))
-        }
+    if let Ok(value) = value.parse() {
+        return Ok(Some(Stated { value, place }));
     }
+    let (expected, found) = (format!("`{key} = ` a whole number"), shown_cell(value.as_bytes()));
+    Err(DataError::stated(place, expected, found, "write the number, or leave the line out"))
 }
 
 fn unquoted(text: &str) -> &str {

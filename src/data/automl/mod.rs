@@ -217,17 +217,13 @@ impl RowSource for AutomlRows {
         let Self { file, lines, rows, solution, skip_bad_rows, line, entries, cell, .. } = self;
         let place = |line| Place { file: Arc::clone(file), line };
         let text = loop {
-            match lines.next()? {
-                Some((text, number)) => {
-                    *line = number;
-                    if is_row(rows.form, text) {
-                        break text;
-                    }
-                }
-                None => {
-                    let end = place(*line + 1);
-                    return solution.as_mut().map_or(Ok(()), |solution| solution.finish(end)).map(|()| false);
-                }
+            let Some((text, number)) = lines.next()? else {
+                let end = place(*line + 1);
+                return solution.as_mut().map_or(Ok(()), |solution| solution.finish(end)).map(|()| false);
+            };
+            *line = number;
+            if is_row(rows.form, text) {
+                break text;
             }
         };
         let label = match solution {

@@ -148,7 +148,7 @@ impl Rows {
             form,
             features,
             said_in,
-            kinds: types.iter().map(kind).collect(),
+            kinds: types.iter().copied().map(kind).collect(),
             has_types: description.has_types(),
             are_numbers,
         };
@@ -287,7 +287,7 @@ fn is_missing(value: &[u8]) -> bool {
 }
 
 /// Times wait for [`Rows::read_time_formats`].
-fn kind(feature: &FeatureType) -> FieldKind {
+fn kind(feature: FeatureType) -> FieldKind {
     match feature {
         FeatureType::Numerical | FeatureType::Time => FieldKind::Numeric,
         FeatureType::Binary | FeatureType::Categorical => FieldKind::Categorical,

@@ -98,7 +98,7 @@ fn no_label(place: Place, row: &dyn Fn() -> String, found: String) -> DataError 
     DataError::stated(place, format!("a label for {}", row()), found, hint)
 }
 
-fn first_line_columns(path: &PathBuf) -> Result<usize, DataError> {
+fn first_line_columns(path: &Path) -> Result<usize, DataError> {
     let mut lines = open_lines(path)?;
     match lines.next()? {
         Some((line, _)) if tokens(line).next().is_some() => Ok(tokens(line).count()),

@@ -132,7 +132,8 @@ fn a_wrong_row_or_label_is_said_with_its_line() {
 #[test]
 fn a_part_that_was_cut_off_is_named() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    let rows: String = (0..9_000).map(|row| format!("{row} {}\n", row * 7_919 % 1_000)).collect();
+    let rows: Vec<String> = (0..9_000).map(|row| format!("{row} {}\n", row * 7_919 % 1_000)).collect();
+    let rows = rows.concat();
     encoder.write_all(rows.as_bytes()).unwrap();
     let packed = encoder.finish().unwrap();
     let set = Set::of(&[("a_train1.data", "1 2\n"), ("a_train1.solution", "1\n")]);
@@ -169,7 +170,7 @@ proptest! {
         rows in "[0-9:, \nNa.\t\r-]{0,80}", labels in "[01 \n]{0,20}", sparse in 0..2_u8, features in 0..1_200_u64,
     ) {
         let set = Set::of(&[("a_train.data", &rows), ("a_train.solution", &labels)]);
-        for info in ["".into(), format!("is_sparse = {sparse}\nfeat_num = {features}\n")] {
+        for info in [String::new(), format!("is_sparse = {sparse}\nfeat_num = {features}\n")] {
             fs::write(set.path("a_public.info"), info).unwrap();
             for lines in ["", "label = 0\non_bad_row = \"skip\""] {
                 let _ = set.read("a_train.data", &config(lines));
