@@ -115,10 +115,12 @@ pub fn has_fused_kernels(device: &Device) -> bool {
     *device == Device::flex()
 }
 
-/// Runs `work` on a worker thread where the CPU computes: each parallel loop in it then starts without a handover between
-/// threads, which costs a small batch more than the loop.
-pub fn on_worker<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> R {
-    if has_fused_kernels(&device.clone().inner()) { rayon::scope(|_| work()) } else { work() }
+/// Runs `work`, which reads so many `numbers`, on a worker thread where the CPU computes: each parallel loop in it then starts
+/// without a handover between threads, which costs a small batch more than the loop. The smallest ones aren't handed over at all.
+pub fn on_worker<R: Send>(device: &Device, numbers: usize, work: impl FnOnce() -> R + Send) -> R {
+    const LEAST_NUMBERS: usize = 1 << 15;
+    let is_worth_it = numbers >= LEAST_NUMBERS && has_fused_kernels(&device.clone().inner());
+    if is_worth_it { rayon::scope(|_| work()) } else { work() }
 }
 
 fn automatic() -> (DeviceName, Device) {

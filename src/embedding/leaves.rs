@@ -4,7 +4,10 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rayon::prelude::*;
 use std::{ops::Range, sync::Arc};
 
-use super::{Table, rows::for_dim};
+use super::{
+    Table,
+    rows::{self, LEAST_NUMBERS_A_TASK, for_dim},
+};
 use crate::features::Batch;
 
 /// What a model sees of a batch.
@@ -161,6 +164,9 @@ impl TableGradients {
 
 fn squared_norm(values: &[f32]) -> f64 {
     const NUMBERS_A_TASK: usize = 1 << 16;
+    if values.len() <= NUMBERS_A_TASK {
+        return partial_norm(values);
+    }
     let partials: Vec<f64> = values.par_chunks(NUMBERS_A_TASK).map(partial_norm).collect();
     partials.iter().sum()
 }
@@ -180,10 +186,9 @@ fn partial_norm(values: &[f32]) -> f64 {
 
 /// `[rows, columns, dim]` → `[unique, dim]`. Each sum runs in the order of the rows; threads share out the fields.
 fn sum_over_equal_ids(gradient: &[f32], batch: &Batch) -> Vec<f32> {
-    const LEAST_NUMBERS_A_TASK: usize = 1 << 14;
-    let Batch { rows, columns, ref unique_starts, .. } = *batch;
+    let Batch { rows: batch_rows, columns, ref unique_starts, .. } = *batch;
     let fields = batch.fields();
-    let dim = gradient.len() / (rows * columns).max(1);
+    let dim = gradient.len() / (batch_rows * columns).max(1);
     let mut sums = vec![0.0; batch.unique.len() * dim];
     let tasks = rayon::current_num_threads().min(gradient.len() / LEAST_NUMBERS_A_TASK).max(1);
     let group = fields.div_ceil(tasks).max(1);
@@ -195,7 +200,7 @@ fn sum_over_equal_ids(gradient: &[f32], batch: &Batch) -> Vec<f32> {
         rest = after;
         groups.push((first..last, part));
     }
-    groups.into_par_iter().for_each(|(group, sums)| for_dim!(sum_fields, dim, (group, sums, gradient, batch)));
+    rows::for_each(groups, |(group, sums)| for_dim!(sum_fields, dim, (group, sums, gradient, batch)));
     sums
 }
 

@@ -119,6 +119,11 @@ impl Embedding {
         self.tables().map(|(_, table)| table.rows() * table.dim()).sum::<usize>() - self.absent()
     }
 
+    /// Numbers that an id has in all tables.
+    pub fn width(&self) -> usize {
+        self.tables().map(|(_, table)| table.dim()).sum()
+    }
+
     /// The table's learning rate, before the schedule.
     pub fn learning_rate(&self) -> f64 {
         self.config.learning_rate.value()

@@ -6,8 +6,8 @@ use rayon::prelude::*;
 
 use super::{RowOptimizer, RowStep, optimizer::LANES};
 
-/// Ids that one task gathers at least.
-const IDS_A_TASK: usize = 1024;
+/// Numbers below which a task isn't worth handing over.
+pub(super) const LEAST_NUMBERS_A_TASK: usize = 1 << 14;
 /// Rows whose numbers are asked for before the first of them is needed.
 const ROWS_AHEAD: usize = 32;
 
@@ -36,11 +36,11 @@ macro_rules! for_dim {
 pub(super) use for_dim;
 
 /// Runs the tasks, without waking other threads for a single one.
-pub(super) fn for_each(mut shares: Vec<Share<'_>>, work: impl Fn(Share<'_>) + Send + Sync) {
-    if shares.len() == 1 {
-        shares.pop().into_iter().for_each(work);
+pub(super) fn for_each<T: Send>(tasks: Vec<T>, work: impl Fn(T) + Send + Sync) {
+    if tasks.len() == 1 {
+        tasks.into_iter().for_each(work);
     } else {
-        shares.into_par_iter().for_each(work);
+        tasks.into_par_iter().for_each(work);
     }
 }
 
@@ -60,15 +60,17 @@ fn gather_vectors<const DIM: usize>(data: &[f32], stride: usize, ids: &[u32]) ->
     let vector = |id: &u32| -> [f32; DIM] {
         *data[*id as usize * stride..].first_chunk().expect("every id is below the table's row count")
     };
-    if ids.len() < 2 * IDS_A_TASK {
+    let ids_a_task = (LEAST_NUMBERS_A_TASK / DIM).max(1);
+    if ids.len() < 2 * ids_a_task {
         return ids.iter().map(vector).collect::<Vec<_>>().into_flattened();
     }
-    ids.par_iter().with_min_len(IDS_A_TASK).map(vector).collect::<Vec<_>>().into_flattened()
+    ids.par_iter().with_min_len(ids_a_task).map(vector).collect::<Vec<_>>().into_flattened()
 }
 
 fn gather_rows(data: &[f32], stride: usize, dim: usize, ids: &[u32]) -> Vec<f32> {
+    let ids_a_task = (LEAST_NUMBERS_A_TASK / dim).max(1);
     let mut output = vec![0.0; ids.len() * dim];
-    output.par_chunks_mut(IDS_A_TASK * dim).zip(ids.par_chunks(IDS_A_TASK)).for_each(|(output, ids)| {
+    output.par_chunks_mut(ids_a_task * dim).zip(ids.par_chunks(ids_a_task)).for_each(|(output, ids)| {
         for (output, &id) in output.chunks_exact_mut(dim).zip(ids) {
             let start = id as usize * stride;
             output.copy_from_slice(&data[start..start + dim]);

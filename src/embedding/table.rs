@@ -7,14 +7,12 @@ use rayon::prelude::*;
 
 use super::{
     EmbeddingConfig, RowOptimizer, RowStep,
-    rows::{self, Share},
+    rows::{self, LEAST_NUMBERS_A_TASK, Share},
 };
 use crate::seed::Seed;
 
 /// Rows drawn from one stream at the start, so that the start doesn't depend on the number of threads.
 const ROWS_A_STREAM: usize = 4096;
-/// Numbers of the touched rows below which a task isn't worth handing over.
-const LEAST_NUMBERS_A_TASK: usize = 1 << 14;
 
 /// The rows of all fields, one field's after the other's.
 #[derive(Clone, Debug)]
@@ -267,5 +265,43 @@ mod tests {
         let step = RowStep::new(&config, Moment { step: 1, rate_factor: 1.0, batch_size: 2 });
         table.apply(&[0], &[0, 1, 1], &[1.0], &step);
         assert!((table.part(0)[0] + 0.05 / 2.0).abs() < 1e-7, "{}", table.part(0)[0]);
+    }
+
+    /// `w − η g / (√g² + ε)`, then `w / (1 + η λ / (√g² + ε))^4`, at dims that are compiled for and at others, in one task and in several.
+    #[test]
+    fn rows_of_any_dim_move_and_decay_alike_whatever_the_threads() {
+        let fields: Vec<Range<u32>> = (0..10).map(|field| field * 2000..(field + 1) * 2000).collect();
+        let config = EmbeddingConfig { weight_decay: NonNegative::new(0.3).unwrap(), ..config(RowOptimizer::Adagrad) };
+        // every second row, backwards within its field
+        let unique: Vec<u32> =
+            (0..10).flat_map(|field| (0..1000).map(move |row| field * 2000 + 1999 - 2 * row)).collect();
+        let unique_starts: Vec<usize> = (0..=10).map(|field| field * 1000).collect();
+        for dim in [1, 4, 16, 17] {
+            let start = |table: &mut Table| table.randomize(0.1, Seed(1), "vectors");
+            let gradients: Vec<f32> =
+                (0_u16..10_000).flat_map(|row| vec![0.01 * (1.0 + f32::from(row % 7)); dim]).collect();
+            let run = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    let mut table = Table::new(&fields, dim, &config, start);
+                    table.catch_up(&unique, &unique_starts, &step(&config, 1));
+                    table.apply(&unique, &unique_starts, &gradients, &step(&config, 1));
+                    table.catch_up(&unique, &unique_starts, &step(&config, 5));
+                    table
+                })
+            };
+            let (table, before) = (run(1), Table::new(&fields, dim, &config, start).part(0));
+            assert_eq!(table.part(0), run(3).part(0), "dim {dim}");
+            for (position, &id) in unique.iter().enumerate() {
+                let (start, gradient) = (id as usize * dim, f64::from(gradients[position * dim]));
+                let decay = (1.0 + 0.05 * 0.3 / gradient).powi(4);
+                for (after, before) in table.gather(&[id]).iter().zip(&before[start..start + dim]) {
+                    let expected = (f64::from(*before) - 0.05) / decay;
+                    // roundings of a few operations on numbers below 0.5
+                    assert!((f64::from(*after) - expected).abs() < 1e-6, "dim {dim}, id {id}: {after}, {expected}");
+                }
+                assert_eq!(table.gather(&[id - 1]), before[start - dim..start], "dim {dim}: an untouched row");
+            }
+        }
     }
 }

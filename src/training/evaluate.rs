@@ -51,7 +51,9 @@ pub fn score_batch(
     device: &Device,
 ) -> Vec<f32> {
     let logits = || model.forward(&embedding.gather(batch, device).embedded()).logits.into_data();
-    let mut logits: Vec<f32> = on_worker(device, logits).try_to_vec().expect("logits are f32, as the weights are");
+    let mut logits: Vec<f32> = on_worker(device, batch.ids.len() * embedding.width(), logits)
+        .try_to_vec()
+        .expect("logits are f32, as the weights are");
     for logit in &mut logits {
         *logit += logit_offset;
     }

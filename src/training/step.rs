@@ -61,7 +61,8 @@ impl Trainer {
     /// statistics have followed the batch by then.
     pub fn step(&mut self, config: &TrainingConfig, batch: &Batch, step: u64, rate_factor: f64) -> StepOutcome {
         let device = self.device.clone();
-        on_worker(&device, || self.learn(config, batch, step, rate_factor))
+        let numbers = batch.ids.len() * self.embedding.width();
+        on_worker(&device, numbers, || self.learn(config, batch, step, rate_factor))
     }
 
     fn learn(&mut self, config: &TrainingConfig, batch: &Batch, step: u64, rate_factor: f64) -> StepOutcome {

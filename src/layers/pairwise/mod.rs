@@ -170,6 +170,10 @@ impl PairwiseKernels for Flex {
     ) -> FloatTensor<Self> {
         let [batch, fields, dim] = vectors.shape().dims();
         let (vectors, gradient) = (vectors.to_contiguous(), gradient.to_contiguous());
+        if let Pooling::Dot = pooling {
+            let output = kernel::dot_gradients(vectors.storage(), gradient.storage(), fields, dim);
+            return flex::tensor(output, [batch, fields, dim]);
+        }
         let mut output = vec![0.0; batch * fields * dim];
         let backward = match pooling {
             Pooling::Dot => kernel::dot_backward,
