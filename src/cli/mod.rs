@@ -1,5 +1,8 @@
 //! The command line: flags, printing, exit codes. One file a command.
 
+mod check;
+mod check_guess;
+mod check_rows;
 mod compare;
 mod compare_plan;
 mod completions;
@@ -40,6 +43,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Build vocabulary and cache only.
     Prepare(prepare::PrepareArgs),
+    /// Look at data before anything is built: what is wrong with it, how large it gets, a config to start from.
+    Check(check::CheckArgs),
     /// List all models.
     Models(models::ModelsArgs),
     /// List all formats of data.
@@ -90,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Prepare(args) => prepare::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Formats(args) => formats::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -250,7 +250,7 @@ pub fn schema(
     Ok(Schema { fields: fields.map(field).collect() })
 }
 
-fn peek_head(config: &DataConfig, input: &Input) -> Result<Head, DataError> {
+pub(super) fn peek_head(config: &DataConfig, input: &Input) -> Result<Head, DataError> {
     let format = config.format.format();
     let records = format.records(config);
     let mut text = Text::peek(input, config)?;

@@ -23,6 +23,7 @@ mod parquet;
 mod reader;
 mod records;
 mod rows;
+mod sniff;
 mod stdin;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub use layout::{Wanted, schema};
 pub use reader::{RawBlock, Reader};
 pub use records::Separator;
 pub use rows::{RowBlock, split};
+pub use sniff::{Look, Oddity, beginning, columns, look};
 pub use stdin::spool_stdin;
 
 use layout::{FixedLabel, Head, Sample};

@@ -5,6 +5,7 @@
 
 mod adult;
 mod challenges;
+mod check;
 mod cli;
 mod compare;
 mod configs;

@@ -1,6 +1,6 @@
 //! The labels, which stand in a file of their own: a line a row, a column a target.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::super::{ColumnRef, DataConfig, DataError, LabelConfig, Place, layout::nearest, made::Lines};

@@ -1,0 +1,121 @@
+//! The data doctor on files of each kind: what it finds, and that its config trains.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::experiment::{Experiment, FM, assert_has, failure, json, sample, secn, stdout};
+
+const FAILED: i32 = 1;
+
+fn check(experiment: &Experiment, name: &str, text: &str) -> Value {
+    let path = experiment.write(name, text);
+    json(secn(&["check", "--json"]).arg("--data").arg(path))
+}
+
+/// The config that it prints trains on the file.
+fn assert_trains(experiment: &Experiment, found: &Value) {
+    let config = experiment.write("started.toml", found["config"].as_str().unwrap());
+    let mut command = secn(&["train", "--json", "--device", "cpu", "--set", "training.epochs=1"]);
+    command.arg("--config").arg(config).arg("--run").arg(experiment.path("started"));
+    command.arg("--set").arg(format!("data.cache={:?}", experiment.path("cache")));
+    let trained = json(&mut command);
+    let rows = trained["rows"]["train"].as_u64().unwrap() + trained["rows"]["validation"].as_u64().unwrap();
+    assert_eq!(rows, found["rows"].as_u64().unwrap());
+    fs::remove_dir_all(experiment.path("started")).unwrap();
+}
+
+fn rows(separator: &str, header: bool, label: [&str; 2]) -> String {
+    let mut lines = vec![["clicked", "user", "price", "city"].join(separator)];
+    for row in 0..300_u64 {
+        let user = format!("u{}", secn::seed::mix(row, 1) % 40);
+        let price = format!("{}.5", secn::seed::mix(row, 2) % 50);
+        let label = label[usize::from(secn::seed::mix(row, 3).is_multiple_of(4))];
+        lines.push([label, &user, &price, ["Bonn", "Rom"][usize::from(row % 3 == 0)]].join(separator));
+    }
+    lines[usize::from(!header)..].join("\n") + "\n"
+}
+
+#[test]
+fn tables_of_every_separator_are_known_with_their_label() {
+    let experiment = Experiment::new(FM);
+    for (name, separator, header, label, lines) in [
+        ("a.csv", ",", true, ["0", "1"], "format = \"csv\"\nlabel = \"clicked\"\n"),
+        ("b.tsv", "\t", true, ["0", "1"], "format = \"tsv\"\nlabel = \"clicked\"\n"),
+        ("c.csv", ";", true, ["no", "yes"], "format = \"csv\"\nseparator = \";\"\nlabel = \"clicked\"\n"),
+        ("d.txt", "|", false, ["0", "1"], "columns = [\"c0\", \"c1\", \"c2\", \"c3\"]\nlabel = \"c0\"\n"),
+        ("e.csv", ",", true, ["low", "top"], "label = \"clicked\"\npositive = \"top\"\n"),
+    ] {
+        let found = check(&experiment, name, &rows(separator, header, label));
+        assert_eq!(found["rows"], 300, "{name}");
+        assert!(found["config"].as_str().unwrap().contains(lines), "{name}: {}", found["config"]);
+        assert!(found["config"].as_str().unwrap().contains("numeric = \"quantile:32\""), "{name}");
+        assert_trains(&experiment, &found);
+    }
+}
+
+#[test]
+fn formats_are_known_by_their_first_lines() {
+    let experiment = Experiment::new(FM);
+    let found = check(&experiment, "criteo.txt", &sample("train.txt.gz", 300));
+    assert_eq!((found["format"].as_str(), found["rows"].as_u64()), (Some("criteo"), Some(300)));
+    assert_trains(&experiment, &found);
+    let found = check(&experiment, "a.svm", &"1 3:1 7:1\n0 4:1 7:1\n".repeat(60));
+    assert_eq!(found["format"], "libsvm");
+    let found = check(&experiment, "a.ffm", &"1 0:3:1 1:7:1\n0 0:4:1 1:7:1\n".repeat(60));
+    assert_eq!(found["format"], "libffm");
+    assert_trains(&experiment, &found);
+    let head = "@relation a\n@attribute x {p,q}\n@attribute z real\n@attribute class {0,1}\n@data\n";
+    let found = check(&experiment, "a.arff", &format!("{head}{}", "p,1.5,1\nq,2,0\np,?,0\n".repeat(50)));
+    assert_eq!((found["format"].as_str(), found["estimates"]["vocabulary"].as_u64()), (Some("arff"), Some(8)));
+    assert_trains(&experiment, &found);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
+    let experiment = Experiment::new(FM);
+    let text = rows(",", true, ["0", "1"]).replacen("\n0,u", "\n2,u", 1);
+    let path = experiment.write("bad.csv", &text);
+    let mut command = secn(&["check", "--data"]);
+    let message = failure(command.arg(&path), FAILED);
+    assert_has(&message, &["can't be trained on"]);
+    let output = secn(&["check", "--json", "--data"]).arg(&path).output().unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let problem = &found["problems"][0];
+    assert!(problem["what"].as_str().unwrap().contains("expected 0 or 1, found `2`"), "{found}");
+    assert!(problem["what"].as_str().unwrap().contains("bad.csv:") && problem["todo"].is_string());
+    assert_eq!((found["bad_rows"].as_u64(), found["rows"].as_u64()), (Some(1), Some(299)));
+
+    let mut lines: Vec<String> = rows(",", true, ["0", "1"]).lines().map(str::to_owned).collect();
+    for (number, line) in lines.iter_mut().enumerate() {
+        let label = line.split(',').next().unwrap().to_owned();
+        *line =
+            if number == 0 { format!("{line},id,leak,empty,same") } else { format!("{line},row{number},{label},,x") };
+    }
+    lines.insert(5, String::new());
+    let found = check(&experiment, "odd.csv", &(lines.join("\n") + "\n"));
+    let problems = found["problems"].to_string();
+    for part in [
+        "odd.csv:6: a blank line",
+        "`id` has another value in every row",
+        "`leak` says the same as the label",
+        "`empty` is empty in all rows",
+        "`same` has the same value in all rows",
+    ] {
+        assert!(problems.contains(part), "{part}: {problems}");
+    }
+}
+
+#[test]
+fn a_configs_own_rows_are_checked() {
+    let experiment = Experiment::new(FM);
+    let mut command = secn(&["check", "--json", "--config"]);
+    let found = json(command.arg(experiment.path("config.toml")));
+    assert_eq!((found["format"].as_str(), found["rows"].as_u64()), (Some("criteo"), Some(2_000)));
+    assert_eq!(found["config"], Value::Null);
+    let trained = json(experiment.train("run").args(["--set", "data.validation=none"]));
+    // the estimate is of all rows, and exact where numbers have their default
+    assert_eq!(found["estimates"]["vocabulary"], trained["vocabulary"]);
+    let text = stdout(secn(&["check", "--config"]).arg(experiment.path("config.toml")));
+    assert_has(&text, &["vocabulary  ", "table       ", "No problem was found."]);
+}
