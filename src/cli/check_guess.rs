@@ -122,6 +122,8 @@ fn with_label(input: &Input, mut lines: Vec<String>) -> Result<Guess, DataError>
     let columns = columns(&config, input)?;
     let values = sample(&config, input, &columns)?;
     let two = |values: &BTreeSet<String>| values.iter().filter(|value| !value.is_empty()).count() == 2;
+    // a third value may be a bad row, which is told of
+    let zero_one = |values: &BTreeSet<String>| values.contains("0") && values.contains("1");
     let written = |values: &BTreeSet<String>| {
         let known = ["0", "1", "-1", "0.0", "1.0", "true", "false", "yes", "no"];
         two(values) && values.iter().all(|value| value.is_empty() || known.contains(&value.to_lowercase().as_str()))
@@ -129,7 +131,7 @@ fn with_label(input: &Input, mut lines: Vec<String>) -> Result<Guess, DataError>
     let named = LABELS.iter().find_map(|label| columns.iter().position(|(name, _)| name.eq_ignore_ascii_case(label)));
     let last = columns.len().saturating_sub(1);
     let chosen = named
-        .filter(|column| two(&values[*column]))
+        .filter(|column| two(&values[*column]) || zero_one(&values[*column]))
         .or_else(|| [0, last].into_iter().find(|column| written(&values[*column])))
         .or_else(|| (0..columns.len()).find(|column| written(&values[*column])))
         .or_else(|| [last, 0].into_iter().find(|column| two(&values[*column])))
@@ -140,7 +142,7 @@ fn with_label(input: &Input, mut lines: Vec<String>) -> Result<Guess, DataError>
     };
     lines.push(format!("label = {:?}", columns[column].0));
     let mut open = None;
-    if !written(&values[column]) {
+    if !written(&values[column]) && !(named == Some(column) && zero_one(&values[column])) {
         let found: Vec<&String> = values[column].iter().filter(|value| !value.is_empty()).collect();
         if let [_, positive] = found[..] {
             lines.push(format!("positive = {positive:?}"));

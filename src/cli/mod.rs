@@ -43,7 +43,7 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Build vocabulary and cache only.
     Prepare(prepare::PrepareArgs),
-    /// Look at data before anything is built: what is wrong with it, how large it gets, a config to start from.
+    /// Look at data before anything is built, and get a config to start from.
     Check(check::CheckArgs),
     /// List all models.
     Models(models::ModelsArgs),
