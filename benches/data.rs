@@ -38,8 +38,8 @@ impl Sample {
     fn reader(&self) -> Reader {
         let inputs = vec![Input::File(self.path.clone())];
         let schema = schema(&self.config, &inputs, &|_, kind| kind).expect("the head is sound");
-        let label = Some(self.config.label.clone());
-        let wanted = Wanted { schema, label, label_required: true, extra: Vec::new() };
+        let label = Some(self.config.label.column.clone());
+        let wanted = Wanted { schema, label, label_required: true, ..Wanted::default() };
         Reader::open(&self.config, inputs, wanted).expect("the file is there")
     }
 

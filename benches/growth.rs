@@ -3,6 +3,7 @@
 //! `cargo bench --bench growth -- FOLDER [SECONDS]` writes `growth.csv` and a curve as SVG for each of them to the folder
 //! (`target/growth`), every point measured for so many seconds (2) behind one pass over its batches.
 
+#[expect(dead_code, reason = "the benches of Criteo alone take the rest")]
 mod synthetic_batch;
 
 use std::{
@@ -65,6 +66,7 @@ const AXES: [Axis; 5] = [
     Axis { name: "threads", values: &[1, 2, 4, 8], set: |threads| Setting { threads: threads as usize, ..BASE } },
 ];
 
+#[expect(clippy::print_stdout, reason = "what a bench prints is its result")]
 fn main() {
     // cargo hands `--bench` over too
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();

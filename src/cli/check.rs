@@ -1,6 +1,6 @@
 //! `secn check`: the data doctor. What is wrong with data, how large what is built from it gets, and a config to start from.
 
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -52,12 +52,11 @@ struct Problem {
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let limit_bytes = if args.quick { QUICK_BYTES } else { u64::MAX };
     let mut problems = Vec::new();
-    let (config, mut toml) = match &args.config {
-        Some(path) => (Config::load(path, &args.set)?, None),
-        None => {
-            let (config, toml) = start(&args.data, &mut problems)?;
-            (config, Some(toml))
-        }
+    let (config, mut toml) = if let Some(path) = &args.config {
+        (Config::load(path, &args.set)?, None)
+    } else {
+        let (config, toml) = start(&args.data, &mut problems)?;
+        (config, Some(toml))
     };
     let looks = look_at(&config, limit_bytes, &mut problems)?;
     let facts = read(&config, limit_bytes).context("cannot check the rows")?;
@@ -228,9 +227,10 @@ fn as_text(
     let bytes: u64 = looks.iter().map(|look| look.bytes).sum();
     if bytes > 0 {
         let unpacked = if looks.iter().all(|look| look.whole) { "" } else { ", of which the beginning was read" };
-        text.push_str(&format!("text        {:.1} MiB unpacked{unpacked}\n", bytes as f64 / MIB));
+        let _ = writeln!(text, "text        {:.1} MiB unpacked{unpacked}", bytes as f64 / MIB);
     }
-    text.push_str(&format!(
+    let _ = write!(
+        text,
         "vocabulary  {at_least}{} ids in {} fields\ntable       {at_least}{:.1} MiB with its moments, for `{}`\n\
          cache       {at_least}{:.1} MiB on the disk\nmemory      about {:.0} MiB in training\n\n",
         sizes.vocabulary,
@@ -239,7 +239,7 @@ fn as_text(
         config.model.name(),
         sizes.cache_bytes as f64 / MIB,
         sizes.memory_bytes as f64 / MIB,
-    ));
+    );
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(["field", "holds", "values", "with an id", "missing"]);
     for field in &facts.fields {
@@ -259,13 +259,13 @@ fn as_text(
     }
     for problem in problems {
         let kind = if problem.grave { "problem" } else { "note" };
-        text.push_str(&format!("{kind}: {}\n", problem.what));
+        let _ = writeln!(text, "{kind}: {}", problem.what);
         if let Some(todo) = &problem.todo {
-            text.push_str(&format!("  what to do: {todo}\n"));
+            let _ = writeln!(text, "  what to do: {todo}");
         }
     }
     if let Some(toml) = toml {
-        text.push_str(&format!("\nA config to start from:\n\n{toml}"));
+        let _ = write!(text, "\nA config to start from:\n\n{toml}");
     }
     text
 }

@@ -43,8 +43,9 @@ pub(super) struct Guess {
 pub(super) fn guess(path: &Path) -> Result<Guess, DataError> {
     let input = Input::File(path.to_owned());
     let name = path.to_string_lossy().to_lowercase();
-    let plain = name.trim_end_matches(".gz").trim_end_matches(".zst");
-    if plain.ends_with(".parquet") {
+    let plain = Path::new(name.trim_end_matches(".gz").trim_end_matches(".zst"));
+    let ends_with = |ending: &str| plain.extension().is_some_and(|extension| extension == ending);
+    if ends_with("parquet") {
         return with_label(&input, vec![format_line(FormatName::Parquet)]);
     }
     let text = beginning(&input, SAMPLE_BYTES)?;
@@ -53,10 +54,10 @@ pub(super) fn guess(path: &Path) -> Result<Guess, DataError> {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(200).collect();
     let first = lines.first().copied().unwrap_or_default();
     let lower = first.to_lowercase();
-    if plain.ends_with(".arff") || lower.starts_with('%') || lower.starts_with("@relation") {
+    if ends_with("arff") || lower.starts_with('%') || lower.starts_with("@relation") {
         return with_label(&input, vec![format_line(FormatName::Arff)]);
     }
-    if plain.ends_with(".data") && !first.contains([',', '\t']) {
+    if ends_with("data") && !first.contains([',', '\t']) {
         return Ok(Guess { lines: vec![format_line(FormatName::Automl)], open: None });
     }
     let names: Vec<&str> = first.split(',').collect();
@@ -142,7 +143,8 @@ fn with_label(input: &Input, mut lines: Vec<String>) -> Result<Guess, DataError>
     };
     lines.push(format!("label = {:?}", columns[column].0));
     let mut open = None;
-    if !written(&values[column]) && !(named == Some(column) && zero_one(&values[column])) {
+    let is_written = written(&values[column]) || (named == Some(column) && zero_one(&values[column]));
+    if !is_written {
         let found: Vec<&String> = values[column].iter().filter(|value| !value.is_empty()).collect();
         if let [_, positive] = found[..] {
             lines.push(format!("positive = {positive:?}"));

@@ -178,6 +178,6 @@ mod tests {
             let expected = f64::from(base).powf(f64::from(exponent));
             assert!((f64::from(power) / expected - 1.0).abs() < 1e-4, "{base} to {exponent}: {power}, {expected}");
         }
-        assert_eq!(powers([f32::INFINITY; LANES], [0; LANES]), [1.0; LANES]);
+        assert!(powers([f32::INFINITY; LANES], [0; LANES]).iter().all(|power| power.to_bits() == 1.0_f32.to_bits()));
     }
 }

@@ -224,7 +224,7 @@ mod tests {
         assert!((mean.logloss.unwrap() - 0.5).abs() < 1e-12);
         assert_eq!(mean.auc, None);
         assert!((mean.auc_interval.unwrap()[1] - 0.9).abs() < 1e-12);
-        assert_eq!(Metrics::mean(&[one.clone()]), one);
+        assert_eq!(Metrics::mean(std::slice::from_ref(&one)), one);
         assert_eq!(Metrics::mean(&[]), Metrics::default());
     }
 

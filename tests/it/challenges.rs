@@ -32,7 +32,8 @@ fn automl_row(row: u64) -> String {
 }
 
 fn automl(name: &str, rows: std::ops::Range<u64>, experiment: &Experiment) {
-    let labels: String = rows.clone().map(|row| format!("{}\n", label(row))).collect();
+    let labels: Vec<String> = rows.clone().map(|row| format!("{}\n", label(row))).collect();
+    let labels = labels.concat();
     experiment.write(&format!("{name}.data"), &rows.map(automl_row).collect::<String>());
     experiment.write(&format!("{name}.solution"), &labels);
 }
@@ -89,7 +90,8 @@ fn prepared_rows_are_not_used_when_a_solution_or_a_type_changed() {
     let experiment = automl_experiment(FM);
     let first = json(&mut experiment.train("first"));
     assert_eq!(json(&mut experiment.train("again"))["prepare"]["cached"], true);
-    let turned: String = (ROWS..2 * ROWS).map(|row| format!("{}\n", 1 - label(row))).collect();
+    let turned: Vec<String> = (ROWS..2 * ROWS).map(|row| format!("{}\n", 1 - label(row))).collect();
+    let turned = turned.concat();
     experiment.write("shop_test.solution", &turned);
     let second = json(&mut experiment.train("second"));
     assert_eq!(second["prepare"]["cached"], false);
