@@ -58,8 +58,11 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
         let (config, toml) = start(&args.data, &mut problems)?;
         (config, Some(toml))
     };
+    let facts = read(&config, limit_bytes).with_context(|| {
+        let open = problems.first().map(|problem| format!(": {}", problem.what));
+        format!("cannot check the rows{}", open.unwrap_or_default())
+    })?;
     let looks = look_at(&config, limit_bytes, &mut problems)?;
-    let facts = read(&config, limit_bytes).context("cannot check the rows")?;
     add_problems(&facts, &mut problems);
     if let Some(toml) = &mut toml {
         toml.push_str(&fields_toml(&facts));

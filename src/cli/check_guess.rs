@@ -103,7 +103,9 @@ fn table(input: &Input, lines: &[&str]) -> Result<Guess, DataError> {
     let first = cells(lines[0]);
     let is_number = |cell: &String| cell.parse::<f64>().is_ok();
     let distinct: BTreeSet<&String> = first.iter().collect();
-    let has_header = !first.iter().any(|cell| is_number(cell) || cell.is_empty()) && distinct.len() == first.len();
+    // the first name may be empty, as where an index was written beside a table
+    let has_header =
+        !first.iter().any(is_number) && !first.iter().skip(1).any(String::is_empty) && distinct.len() == first.len();
     let format = if separator == '\t' { FormatName::Tsv } else { FormatName::Csv };
     let mut toml = vec![format_line(format)];
     if !matches!(separator, '\t' | ',') {

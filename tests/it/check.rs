@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::experiment::{Experiment, FM, assert_has, json, sample, secn, stdout};
+use crate::experiment::{Experiment, FM, assert_has, failure, json, sample, secn, stdout};
 
 const FAILED: i32 = 1;
 
@@ -117,4 +117,21 @@ fn a_configs_own_rows_are_checked() {
     assert_eq!(found["estimates"]["vocabulary"], trained["vocabulary"]);
     let text = stdout(secn(&["check", "--config"]).arg(experiment.path("config.toml")));
     assert_has(&text, &["vocabulary  ", "table       ", "No problem was found."]);
+}
+
+#[test]
+fn what_can_not_be_guessed_is_said() {
+    let experiment = Experiment::new(FM);
+    let none = experiment.write("none.csv", &format!("a,b\n{}", "1,x\n2,y\n3,z\n".repeat(30)));
+    let message = failure(secn(&["check", "--data"]).arg(none), FAILED);
+    assert_has(&message, &["no column has two values", "expected a column `label`", "hint: "]);
+    // an index that was written beside the table has no name
+    let numbered: Vec<String> = rows(",", true, ["0", "1"])
+        .lines()
+        .enumerate()
+        .map(|(number, row)| if number == 0 { format!(",{row}") } else { format!("{number},{row}") })
+        .collect();
+    let found = check(&experiment, "numbered.csv", &(numbered.join("\n") + "\n"));
+    assert_eq!((found["rows"].as_u64(), found["bad_rows"].as_u64()), (Some(300), Some(0)));
+    assert!(found["config"].as_str().unwrap().contains("label = \"clicked\""), "{found}");
 }
