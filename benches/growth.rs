@@ -24,6 +24,10 @@ use secn::{
 
 use synthetic_batch::{CRITEO, Ids};
 
+/// As the binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Different batches that take turns, so that rows come from memory as in training.
 const TURNS: u64 = 16;
 const MODELS: [(&str, &str); 3] = [("lr", "[lr]"), ("fm", "[fm]"), ("secn-paper", "[secn]\nlinear = false\nmlp = []")];
