@@ -17,7 +17,9 @@ use super::{
 };
 use crate::{
     config::Config,
+    data::VectorSource,
     device::DeviceName,
+    embedding::{EmbeddingConfig, PretrainedConfig},
     features::Prepared,
     metrics::{Curves, Evaluation, PrepareRecord, Reason, RunRecord, curves},
     report::{self, RunReport, Scored},
@@ -182,6 +184,7 @@ impl Experiment<'_> {
             terminal.say(&format!("starting from the weights of {}", run.display()));
         }
         if let Some(progress) = progress {
+            self.start_from_vectors(&mut trainer, terminal)?;
             return Ok((trainer, progress));
         }
         let last = self.folder.checkpoints().join("last");
@@ -189,12 +192,44 @@ impl Experiment<'_> {
             self.folder.check_unfinished()?;
             terminal.say("no checkpoint yet: starting from the beginning");
             self.folder.cut_metrics(0)?;
+            self.start_from_vectors(&mut trainer, terminal)?;
             return Ok((trainer, Progress::default()));
         }
         let (trainer, progress) = load_last(&last, trainer).context("cannot resume")?;
         self.folder.cut_metrics(progress.evaluations)?;
         terminal.say(&format!("resuming at epoch {}, step {}", progress.epoch + 1, progress.step));
         Ok((trainer, progress))
+    }
+}
+
+impl Experiment<'_> {
+    /// The vectors of `[embedding.pretrained]`.
+    fn start_from_vectors(&self, trainer: &mut Trainer, terminal: &mut Terminal) -> anyhow::Result<()> {
+        let EmbeddingConfig { dim, dims, pretrained, .. } = &self.config.embedding;
+        for (field, PretrainedConfig { file, key, vectors, frozen }) in pretrained {
+            let source = VectorSource { path: file.clone(), key: key.clone(), vectors: vectors.clone() };
+            let dim = dims.get(field).unwrap_or(dim).get();
+            let found = self.prepared.vocabulary.pretrained(field, &source, dim);
+            let found = found.context("cannot start from pretrained vectors")?;
+            let line = format!(
+                "pretrained vectors of `{field}`: {} of its {} values, from {} in {}",
+                found.ids.len(),
+                found.values,
+                found.read,
+                file.display()
+            );
+            if !trainer.embedding.start_from(&found, *frozen) {
+                let model = self.config.model.name();
+                terminal.warn(&format!(
+                    "`{model}` has no vector that is an id's own: `embedding.pretrained` has no effect"
+                ));
+            } else if found.ids.is_empty() {
+                terminal.warn(&format!("{line}: are they of another field?"));
+            } else {
+                terminal.say(&line);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -48,6 +48,8 @@ pub enum DataError {
     Parquet { file: Arc<str>, found: String },
     #[error("{file}, column `{column}`: expected values, or lists of categories, found {found}")]
     ColumnType { file: Arc<str>, column: String, found: String },
+    #[error("{file}: expected {expected}, found {found}")]
+    Vectors { file: Arc<str>, expected: String, found: String },
     #[error("{file}: expected rows, found an empty file")]
     Empty { file: Arc<str> },
     #[error("{file}: expected rows, found only a header")]
@@ -104,6 +106,7 @@ impl DataError {
             Self::Missing { .. } | Self::NoMatch { .. } => "paths are relative to the working directory".into(),
             Self::Truncated { .. } | Self::Damaged { .. } => "fetch or make the file again".into(),
             Self::Parquet { .. } => "write or fetch the file again; encrypted files are not read".into(),
+            Self::Vectors { .. } => "`file`, `key` and `vectors` of `[embedding.pretrained.FIELD]` name the file and its parts".into(),
             Self::ColumnType { column, .. } => format!("`data.drop = [\"{column}\"]` leaves the column out"),
             Self::NotText { .. } => "text, gzip and zstd are read; unpack or convert the file first".into(),
             Self::RecordTooLong { .. } => "a line end or a closing quote may be missing".into(),

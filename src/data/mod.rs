@@ -28,6 +28,7 @@ mod stdin;
 #[cfg(test)]
 mod tests;
 mod time;
+mod vectors;
 
 use std::path::PathBuf;
 
@@ -45,6 +46,7 @@ pub use records::Separator;
 pub use rows::{RowBlock, split};
 pub use sniff::{Look, Oddity, beginning, columns, look};
 pub use stdin::spool_stdin;
+pub use vectors::{VectorSource, read_vectors};
 
 use layout::{FixedLabel, Head, Sample};
 use records::Records;

@@ -147,7 +147,7 @@ impl RowSource for Rows {
 
 /// What a column is before the features have their say: floating-point numbers and decimals are numbers, all else are
 /// categories, since identifiers are whole numbers. None for types that no cell of a table holds.
-fn kind(data_type: &DataType) -> Option<FieldKind> {
+pub(super) fn kind(data_type: &DataType) -> Option<FieldKind> {
     match data_type {
         DataType::Float16
         | DataType::Float32
@@ -199,7 +199,7 @@ fn described(data_type: &DataType) -> String {
 }
 
 /// Writes the value of a row, nothing where it is null.
-fn write_value(array: &dyn Array, row: usize, out: &mut Vec<u8>) {
+pub(super) fn write_value(array: &dyn Array, row: usize, out: &mut Vec<u8>) {
     if array.is_null(row) {
         return;
     }

@@ -1,6 +1,6 @@
 //! `[embedding]` of the config.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,8 +36,36 @@ pub struct EmbeddingConfig {
     /// since models combine vectors of one size. Default: none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub dims: BTreeMap<String, Count>,
+    /// `[embedding.pretrained.FIELD]`: vectors that a field's values start from. Default: none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pretrained: BTreeMap<String, PretrainedConfig>,
     /// What first-order weights do in their own way.
     pub linear: LinearConfig,
+}
+
+/// `[embedding.pretrained.FIELD]`: vectors that were trained elsewhere, of as many numbers as the field's own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PretrainedConfig {
+    /// An npz, safetensors or Parquet file.
+    pub file: PathBuf,
+    /// The array, tensor or column of the values. Default `"key"`.
+    #[serde(default = "key")]
+    pub key: String,
+    /// The array, tensor or column of their vectors. Default `"value"`.
+    #[serde(default = "value")]
+    pub vectors: String,
+    /// Whether they stay as they are; values without a vector always learn. Default false.
+    #[serde(default)]
+    pub frozen: bool,
+}
+
+fn key() -> String {
+    "key".to_owned()
+}
+
+fn value() -> String {
+    "value".to_owned()
 }
 
 /// `[embedding.linear]`; what isn't given is as for the vectors.
@@ -69,6 +97,7 @@ impl Default for EmbeddingConfig {
             weight_decay: ZERO,
             initial_accumulator: ZERO,
             dims: BTreeMap::new(),
+            pretrained: BTreeMap::new(),
             linear: LinearConfig::default(),
         }
     }
@@ -116,6 +145,13 @@ impl EmbeddingConfig {
             let narrow = narrow.get();
             return Err(format!(
                 "`embedding.dims.{field}`: expected a number from 1 to `embedding.dim`, {dim}, found {narrow}"
+            ));
+        }
+        let frozen = self.pretrained.iter().find(|(_, pretrained)| pretrained.frozen);
+        if let Some((field, _)) = frozen.filter(|_| self.optimizer == RowOptimizer::DenseAdam) {
+            return Err(format!(
+                "`embedding.pretrained.{field}.frozen`: expected false with `embedding.optimizer = \"dense-adam\"`, which moves \
+                 every row; use `\"adam\"`"
             ));
         }
         let decays = self.decays() || self.for_linear().decays();
@@ -171,6 +207,7 @@ mod tests {
             ("optimizer = \"ftrl\"\nlinear = { weight_decay = 1e-5 }", "embedding.weight_decay"),
             ("dim = 4611686018427387", "embedding.dim"),
             ("dim = 8\ndims = { C1 = 9 }", "embedding.dims.C1"),
+            ("optimizer = \"dense-adam\"\npretrained.C1 = { file = \"a.npz\", frozen = true }", "pretrained.C1.frozen"),
         ] {
             let message = config(text).check().unwrap_err();
             assert!(message.contains(key) && message.contains("expected"), "{text}: {message}");

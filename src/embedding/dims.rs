@@ -29,6 +29,7 @@ impl Embedding {
 
     /// Leaves the gradients of the numbers that there are; without one, no optimizer moves a weight from 0.
     pub fn mask(&self, gradients: &mut TableGradients, batch: &Batch) {
+        self.mask_frozen(gradients, batch);
         let Some(vectors) = gradients.vectors.as_mut().filter(|_| !self.narrow.is_empty()) else { return };
         let dim = self.config.dim.get();
         let width = vectors.len() / batch.unique.len().max(1);

@@ -8,11 +8,12 @@ mod config;
 mod dims;
 mod leaves;
 mod optimizer;
+mod pretrained;
 mod rows;
 mod table;
 
 pub use self::{
-    config::{EmbeddingConfig, LinearConfig, RowOptimizer},
+    config::{EmbeddingConfig, LinearConfig, PretrainedConfig, RowOptimizer},
     dims::FieldDim,
     leaves::{Embedded, Leaves, TableGradients},
     optimizer::{Moment, RowStep},
@@ -116,7 +117,9 @@ impl Embedding {
 
     /// The number of trainable weights.
     pub fn parameters(&self) -> usize {
-        self.tables().map(|(_, table)| table.rows() * table.dim()).sum::<usize>() - self.absent()
+        self.tables().map(|(_, table)| table.rows() * table.dim()).sum::<usize>()
+            - self.absent()
+            - self.frozen_numbers()
     }
 
     /// Numbers that an id has in all tables.

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::{
     EmbeddingConfig, RowOptimizer, RowStep,
+    pretrained::Frozen,
     rows::{self, LEAST_NUMBERS_A_TASK, Share},
 };
 use crate::seed::Seed;
@@ -25,6 +26,7 @@ pub struct Table {
     data: Vec<f32>,
     /// The step at which each row took its decay last, 0 for a row that was never touched; empty where rows don't decay.
     decayed: Vec<u32>,
+    pub(super) frozen: Frozen,
 }
 
 impl Table {
@@ -34,7 +36,8 @@ impl Table {
         let field_starts = fields.iter().map(|field| field.start as usize).chain([rows]).collect();
         let stride = dim * (1 + config.optimizer.moments());
         let decayed = vec![0; if config.decays() { rows } else { 0 }];
-        let mut table = Self { dim, stride, field_starts, data: vec![0.0; rows * stride], decayed };
+        let data = vec![0.0; rows * stride];
+        let mut table = Self { dim, stride, field_starts, data, decayed, frozen: Frozen::default() };
         start(&mut table);
         table
     }
@@ -69,6 +72,12 @@ impl Table {
         let (dim, stride) = (self.dim, self.stride);
         let rows = self.field_starts[field] * stride..self.field_starts[field + 1] * stride;
         self.data[rows].chunks_exact_mut(stride).for_each(|row| change(&mut row[..dim]));
+    }
+
+    /// The weights of a row, to be changed.
+    pub(super) fn weights_mut(&mut self, row: usize) -> &mut [f32] {
+        let start = row * self.stride;
+        &mut self.data[start..start + self.dim]
     }
 
     pub fn dim(&self) -> usize {
@@ -110,8 +119,9 @@ impl Table {
             return;
         }
         let dim = self.dim;
-        rows::for_each(self.shares(unique_starts, LEAST_NUMBERS_A_TASK / dim), |share| {
-            rows::catch_up(share, dim, unique, step);
+        let moving = self.frozen.moving(unique, unique_starts);
+        rows::for_each(self.shares(&moving.starts, LEAST_NUMBERS_A_TASK / dim), |share| {
+            rows::catch_up(share, dim, &moving.unique, step);
         });
     }
 
@@ -134,14 +144,15 @@ impl Table {
     pub fn apply(&mut self, unique: &[u32], unique_starts: &[usize], gradients: &[f32], step: &RowStep) {
         let dim = self.dim;
         if step.optimizer == RowOptimizer::DenseAdam {
-            rows::for_each(self.shares(unique_starts, 0), |share| {
+            return rows::for_each(self.shares(unique_starts, 0), |share| {
                 rows::update_all(share, dim, unique, gradients, step);
             });
-        } else {
-            rows::for_each(self.shares(unique_starts, LEAST_NUMBERS_A_TASK / dim), |share| {
-                rows::update_touched(share, dim, unique, gradients, step);
-            });
         }
+        let moving = self.frozen.moving(unique, unique_starts);
+        let gradients = &*self.frozen.moving_gradients(unique, gradients);
+        rows::for_each(self.shares(&moving.starts, LEAST_NUMBERS_A_TASK / dim), |share| {
+            rows::update_touched(share, dim, &moving.unique, gradients, step);
+        });
     }
 
     /// Cuts the table between fields, so that a task has `least` of the batch's distinct ids or more.

@@ -21,6 +21,8 @@ use crate::data::RowBlock;
 
 /// Blocks that wait for a thread.
 const BLOCKS_AHEAD: usize = 8;
+/// Cells that a map is asked for before the first of them is counted.
+const CELLS_AHEAD: usize = 32;
 
 /// A value in the order in which values are met, and the training rows that have it. They stand together, since each visit of a
 /// map's entry costs a miss of the cache.
@@ -88,13 +90,18 @@ impl Counted {
                 }
             }
             CountedValues::Texts(map) => {
-                let cells = block.cells(field).zip(trains);
-                return cells
-                    .map(|(cell, trains)| match cell {
+                let mut drafts = Vec::with_capacity(trains.len());
+                let (mut cells, mut asked) = (block.cells(field), [&[][..]; CELLS_AHEAD]);
+                for trains in trains.chunks(CELLS_AHEAD) {
+                    let asked = &mut asked[..trains.len()];
+                    asked.iter_mut().zip(cells.by_ref()).for_each(|(asked, cell)| *asked = cell);
+                    map.ask(asked.iter().copied());
+                    drafts.extend(asked.iter().zip(trains).map(|(cell, trains)| match cell {
                         [] => counter.miss(*trains),
                         cell => counter.count(map.entry(cell, NEW), *trains),
-                    })
-                    .collect();
+                    }));
+                }
+                return drafts;
             }
             CountedValues::Buckets(buckets, map) => {
                 return numbers()

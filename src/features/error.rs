@@ -30,6 +30,8 @@ pub enum FeaturesError {
          found one that needs the training rows' statistics"
     )]
     NeedsFirstPass { key: String, numeric: Numeric },
+    #[error("`embedding.pretrained.{field}`: expected {expected}, found {found}")]
+    Pretrained { field: String, expected: String, found: String, nearest: Option<String> },
     #[error("expected at least one field, found none beside the label, `data.group` and `data.drop`")]
     NoFields,
     #[error("`data.{part}`: expected at least one {part} row, found none{because}")]
@@ -69,6 +71,7 @@ impl FeaturesError {
                 | Self::FieldKeys { .. }
                 | Self::Combination { .. }
                 | Self::NeedsFirstPass { .. }
+                | Self::Pretrained { .. }
                 | Self::StdinTwice
         )
     }
@@ -77,7 +80,9 @@ impl FeaturesError {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Data(error) => return error.hint(),
-            Self::UnknownField { nearest, .. } | Self::Combination { nearest, .. } => {
+            Self::UnknownField { nearest, .. }
+            | Self::Combination { nearest, .. }
+            | Self::Pretrained { nearest, .. } => {
                 format!("the nearest field is `{}`", nearest.as_ref()?)
             }
             Self::TooManyCombinations { .. } => "raise `features.min_count`, or combine fewer fields".into(),

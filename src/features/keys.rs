@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::hex_map::HexMap;
 use crate::seed::mix;
 
 /// A map of cells' texts.
@@ -12,30 +13,32 @@ use crate::seed::mix;
 /// Texts of exactly 8 lower-case hex digits, which Criteo's are, have their number for a key.
 #[derive(Clone, Debug)]
 pub(super) struct TextMap<V> {
-    hex: HashMap<u32, V, FixedState>,
+    hex: HexMap<V>,
     text: HashMap<Vec<u8>, V, FixedState>,
     text_bytes: usize,
 }
 
 impl<V: Copy> TextMap<V> {
     pub(super) fn new() -> Self {
-        Self::with_capacity(0, 0)
+        Self { hex: HexMap::new(), text: HashMap::with_hasher(FixedState::default()), text_bytes: 0 }
     }
 
-    /// With room for exactly so many texts of 8 hex digits, and others.
-    pub(super) fn with_capacity(hex: usize, text: usize) -> Self {
-        let state = FixedState::default();
-        Self {
-            hex: HashMap::with_capacity_and_hasher(hex, state.clone()),
-            text: HashMap::with_capacity_and_hasher(text, state),
-            text_bytes: 0,
-        }
+    /// With room for so many texts of 8 hex digits, and others; `filler` is of no meaning.
+    pub(super) fn with_capacity(hex: usize, text: usize, filler: V) -> Self {
+        let text = HashMap::with_capacity_and_hasher(text, FixedState::default());
+        Self { hex: HexMap::with_capacity(hex, filler), text, text_bytes: 0 }
+    }
+
+    /// Has the memory bring what the map holds of `cells`, all at once, before each is looked up.
+    #[inline]
+    pub(super) fn ask<'a>(&self, cells: impl Iterator<Item = &'a [u8]>) {
+        self.hex.ask(cells.filter_map(hex_number));
     }
 
     #[inline]
     pub(super) fn get(&self, cell: &[u8]) -> Option<V> {
         match hex_number(cell) {
-            Some(number) => self.hex.get(&number).copied(),
+            Some(number) => self.hex.get(number),
             None => self.text.get(cell).copied(),
         }
     }
@@ -44,7 +47,7 @@ impl<V: Copy> TextMap<V> {
     #[inline]
     pub(super) fn entry(&mut self, cell: &[u8], absent: V) -> &mut V {
         if let Some(number) = hex_number(cell) {
-            return self.hex.entry(number).or_insert(absent);
+            return self.hex.entry(number, absent);
         }
         let text_bytes = &mut self.text_bytes;
         self.text.entry_ref(cell).or_insert_with(|| {
@@ -56,7 +59,7 @@ impl<V: Copy> TextMap<V> {
     pub(super) fn insert(&mut self, key: TextKey, value: V) {
         match key {
             TextKey::Hex(number) => {
-                self.hex.insert(number, value);
+                *self.hex.entry(number, value) = value;
             }
             TextKey::Text(text) => {
                 self.text_bytes += text.len();
@@ -67,19 +70,19 @@ impl<V: Copy> TextMap<V> {
 
     /// All entries, in no order that means anything.
     pub(super) fn into_entries(self) -> impl Iterator<Item = (TextKey, V)> {
-        let hex = self.hex.into_iter().map(|(number, value)| (TextKey::Hex(number), value));
+        let hex = self.hex.into_entries().map(|(number, value)| (TextKey::Hex(number), value));
         hex.chain(self.text.into_iter().map(|(text, value)| (TextKey::Text(text.into_boxed_slice()), value)))
     }
 
     /// All entries with their texts, in no order that means anything.
     pub(super) fn entries(&self) -> impl Iterator<Item = (TextKey, V)> + '_ {
-        let hex = self.hex.iter().map(|(number, value)| (TextKey::Hex(*number), *value));
+        let hex = self.hex.entries().map(|(number, value)| (TextKey::Hex(number), value));
         hex.chain(self.text.iter().map(|(text, value)| (TextKey::Text(text.as_slice().into()), *value)))
     }
 
     /// The memory that the map takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.hex.allocation_size() + self.text.allocation_size() + self.text_bytes
+        self.hex.bytes() + self.text.allocation_size() + self.text_bytes
     }
 }
 

@@ -250,7 +250,7 @@ fn draft(plan: &FieldPlan, Counted { missing, values, met, .. }: Counted) -> Dra
             let entries = map.into_entries().map(|(text, met)| ((text, met.number), met.rows));
             let (values, counts) = by_falling_count(entries, limits, special, |left, right| left.0.cmp(&right.0));
             let hex = values.iter().filter(|(value, _)| matches!(value, TextKey::Hex(_))).count();
-            let mut ids = TextMap::with_capacity(hex, values.len() - hex);
+            let mut ids = TextMap::with_capacity(hex, values.len() - hex, UNKNOWN);
             for ((value, number), id) in values.into_iter().zip(FIRST_VALUE..) {
                 of_drafts[number as usize + 1] = id;
                 ids.insert(value, id);

@@ -187,7 +187,7 @@ fn record(field: &FieldVocabulary) -> FieldRecord {
 fn empty_field(record: FieldRecord) -> FieldVocabulary {
     let values = record.ids.len().saturating_sub(FIRST_VALUE as usize);
     let lookup = match record.lookup {
-        LookupRecord::Text => Lookup::Text(TextMap::with_capacity(values, 0)),
+        LookupRecord::Text => Lookup::Text(TextMap::with_capacity(values, 0, UNKNOWN)),
         LookupRecord::Buckets { by } => Lookup::Buckets(by, NumberMap::new(UNKNOWN)),
         LookupRecord::Quantile { edges } => Lookup::Quantile(edges),
         LookupRecord::Piecewise { knots } => Lookup::Piecewise(knots),

@@ -76,6 +76,7 @@ pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainingError>
     if checkpoint.resumable {
         let mut moments = parts(&trainer.embedding, |table| 1..table.moments() + 1);
         moments.extend(decay_marks(&trainer.embedding));
+        moments.extend(frozen_marks(&trainer.embedding));
         writer.add_tensors(MOMENTS, &moments)?;
         writer.add_tensors(OPTIMIZER, &trainer.dense.saved())?;
     }
@@ -107,6 +108,7 @@ pub fn load_last(folder: &Path, mut trainer: Trainer) -> Result<(Trainer, Progre
     let moments = reader.read_tensors(MOMENTS)?;
     set_parts(&mut trainer.embedding, &moments, |table| 1..table.moments() + 1).map_err(mismatch)?;
     set_decay_marks(&mut trainer.embedding, &moments).map_err(mismatch)?;
+    set_frozen_marks(&mut trainer.embedding, &moments).map_err(mismatch)?;
     let moments = reader.read_tensors(OPTIMIZER)?;
     let device = trainer.device().clone().inner();
     trainer.dense.restore(progress.step, &moments, &device);
@@ -167,6 +169,31 @@ fn set_decay_marks(embedding: &mut Embedding, weights: &[Weight]) -> Result<(), 
     for (name, table) in embedding.tables_mut().filter(|(_, table)| !table.decayed().is_empty()) {
         let marks = find(weights, &mark_name(name), &[table.rows()])?;
         table.decayed_mut().copy_from_slice(bytemuck::cast_slice(marks));
+    }
+    Ok(())
+}
+
+fn frozen_name(table: &str) -> String {
+    format!("{table}.frozen")
+}
+
+/// The rows that no step moves, where there are any.
+fn frozen_marks(embedding: &Embedding) -> impl Iterator<Item = Weight> {
+    let marks = embedding.tables().map(|(name, table)| (name, table.frozen()));
+    marks.filter(|(_, marks)| !marks.is_empty()).map(|(name, values)| Weight {
+        name: frozen_name(name),
+        shape: vec![values.len()],
+        values,
+    })
+}
+
+fn set_frozen_marks(embedding: &mut Embedding, weights: &[Weight]) -> Result<(), String> {
+    for (name, table) in embedding.tables_mut() {
+        let name = frozen_name(name);
+        if weights.iter().any(|weight| weight.name == name) {
+            let rows = table.rows();
+            table.set_frozen(find(weights, &name, &[rows])?);
+        }
     }
     Ok(())
 }

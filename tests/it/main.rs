@@ -15,6 +15,7 @@ mod derived;
 mod devices;
 mod experiment;
 mod golden;
+mod pretrained;
 mod readme;
 mod resume;
 mod rooms;
