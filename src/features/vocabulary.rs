@@ -306,11 +306,7 @@ fn quantile_id(edges: &[f64], number: f64) -> u32 {
 }
 
 /// The rows of each id of the buckets between `edges`.
-pub(super) fn quantile_counts(
-    edges: &[f64],
-    counted: impl Iterator<Item = (f64, u32)>,
-    special: [u32; 2],
-) -> Vec<u32> {
+pub(super) fn quantile_counts(edges: &[f64], counted: impl Iterator<Item = (f64, u32)>, special: [u32; 2]) -> Vec<u32> {
     let mut counts = special.to_vec();
     counts.resize(FIRST_VALUE as usize + edges.len() + 1, 0);
     for (number, rows) in counted {
@@ -367,8 +363,7 @@ pub(super) fn by_falling_count<V>(
     [missing, mut unknown]: [u32; 2],
     compare: impl Fn(&V, &V) -> std::cmp::Ordering,
 ) -> (Vec<V>, Vec<u32>) {
-    let falling =
-        |left: &(V, u32), right: &(V, u32)| right.1.cmp(&left.1).then_with(|| compare(&left.0, &right.0));
+    let falling = |left: &(V, u32), right: &(V, u32)| right.1.cmp(&left.1).then_with(|| compare(&left.0, &right.0));
     let mut kept = Vec::new();
     for (value, count) in entries {
         if count < min_count {

@@ -27,7 +27,8 @@ pub(in crate::features) fn spilled_draft(
     let (lookup, counts) = match counted.values {
         CountedValues::Texts(_) => texts(&counted.runs, plan, special, spill)?,
         CountedValues::Buckets(buckets, _) => {
-            let bytes = |kept: usize, _: &[u8]| if kept > NumberMap::<u32>::SMALL { size_of::<(u64, u32)>() } else { 0 };
+            let bytes =
+                |kept: usize, _: &[u8]| if kept > NumberMap::<u32>::SMALL { size_of::<(u64, u32)>() } else { 0 };
             let order = |left: &f64, right: &f64| left.total_cmp(right);
             let (values, counts) = kept(&counted.runs, plan, special, spill, (bytes, key_number, order))?;
             let mut ids = NumberMap::new(UNKNOWN);
@@ -45,12 +46,7 @@ pub(in crate::features) fn spilled_draft(
     Ok(Draft { lookup, counts, ids: Vec::new() })
 }
 
-fn texts(
-    runs: &Runs,
-    plan: &FieldPlan,
-    special: [u32; 2],
-    spill: &Spill,
-) -> Result<(Lookup, Vec<u32>), FeaturesError> {
+fn texts(runs: &Runs, plan: &FieldPlan, special: [u32; 2], spill: &Spill) -> Result<(Lookup, Vec<u32>), FeaturesError> {
     let bytes = |_: usize, text: &[u8]| match TextKey::is_hex(text) {
         true => size_of::<(u32, u32)>(),
         // a text may yet make way for a longer one where their number is limited

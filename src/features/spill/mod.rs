@@ -61,12 +61,7 @@ impl Spill {
     ///
     /// # Errors
     /// When files can't be written.
-    pub(super) fn hold(
-        &self,
-        fields: &mut Fields,
-        known_bytes: &mut usize,
-        rows: usize,
-    ) -> Result<(), FeaturesError> {
+    pub(super) fn hold(&self, fields: &mut Fields, known_bytes: &mut usize, rows: usize) -> Result<(), FeaturesError> {
         let Some(limit_bytes) = self.limit.bytes() else { return Ok(()) };
         loop {
             let own_bytes: usize = fields.iter().map(|(.., counted)| counted.bytes_ahead(rows)).sum();
@@ -77,7 +72,8 @@ impl Spill {
             if all_bytes as u64 <= limit_bytes || own_bytes as u64 <= limit_bytes / self.threads {
                 return Ok(());
             }
-            let largest = fields.iter_mut().map(|(.., counted)| counted).max_by_key(|counted| counted.bytes_ahead(rows));
+            let largest =
+                fields.iter_mut().map(|(.., counted)| counted).max_by_key(|counted| counted.bytes_ahead(rows));
             match largest.filter(|counted| counted.bytes_ahead(rows) > 0) {
                 Some(counted) => {
                     self.happened.store(true, Ordering::Relaxed);

@@ -22,12 +22,12 @@ fn rows(rows: u32) -> String {
     let mut text = String::from("label,hex,text,many,number,other\n");
     for row in 0..rows {
         let mixed = row.wrapping_mul(0x9E37_79B1) >> 7;
-        let value = if mixed.is_multiple_of(3) { mixed % 50 } else { mixed % 9_973 };
+        let value = if mixed.is_multiple_of(3) { mixed % 50 } else { mixed % 30_011 };
         let missing = mixed.is_multiple_of(41);
         let cell = |text: String| if missing { String::new() } else { text };
         let (hex, word) = (format!("{value:08x}"), cell(format!("value-{}", value / 2)));
         let many = cell(format!("a{value}|b{}|{:08x}", value % 7, value / 3));
-        let number = cell(format!("{}", (f64::from(value) - 4000.0) / 8.0));
+        let number = cell(format!("{}", (f64::from(value) - 9000.0) / 8.0));
         let negative = -f64::from(value) / 4.0;
         writeln!(text, "{},{hex},{word},{many},{number},{negative}", u8::from(mixed.is_multiple_of(5))).unwrap();
     }
