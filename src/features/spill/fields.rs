@@ -47,10 +47,13 @@ pub(in crate::features) fn spilled_draft(
 }
 
 fn texts(runs: &Runs, plan: &FieldPlan, special: [u32; 2], spill: &Spill) -> Result<(Lookup, Vec<u32>), FeaturesError> {
-    let bytes = |_: usize, text: &[u8]| match TextKey::is_hex(text) {
-        true => size_of::<(u32, u32)>(),
-        // a text may yet make way for a longer one where their number is limited
-        false => size_of::<(Vec<u8>, u32)>() + if plan.max_size == usize::MAX { text.len() } else { 0 },
+    let bytes = |_: usize, text: &[u8]| {
+        // where their number is limited, it may yet make way for one of 8 hex digits
+        if plan.max_size < usize::MAX || TextKey::is_hex(text) {
+            size_of::<(u32, u32)>()
+        } else {
+            size_of::<(Vec<u8>, u32)>() + text.len()
+        }
     };
     let (values, counts) = kept(runs, plan, special, spill, (bytes, TextKey::of, TextKey::cmp))?;
     let hex = values.iter().filter(|value| matches!(value, TextKey::Hex(_))).count();

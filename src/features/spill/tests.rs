@@ -34,32 +34,25 @@ fn rows(rows: u32) -> String {
     text
 }
 
-/// What a preparation gives: the error, or all files' bytes but those of the manifest; and whether counts were spilled.
-fn prepared(
-    folder: &Path,
-    cache: &str,
-    features: &str,
-    threads: usize,
-) -> (Result<BTreeMap<String, Vec<u8>>, FeaturesError>, bool) {
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// What a preparation gives: the error, or all files of the cache; and whether counts were spilled.
+fn prepared(folder: &Path, cache: &str, features: &str, threads: usize) -> (Result<Files, FeaturesError>, bool) {
     let (train, cache) = (folder.join("train.csv"), folder.join(cache));
     let data = format!("format = \"csv\"\ntrain = [{train:?}]\nvalidation = 0.2\ncache = {cache:?}\n");
     let data: DataConfig = toml::from_str(&data).unwrap();
     let features: FeaturesConfig = toml::from_str(features).unwrap();
-    let mut spilled = false;
-    let mut observe = |event: PrepareEvent| spilled |= matches!(event, PrepareEvent::Spilling { .. });
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    let result = pool.install(|| {
-        // the closure runs on a thread of the pool
+    let (result, events) = pool.install(|| {
         let mut events = Vec::new();
-        let prepared = prepare(&data, &features, SEED, &mut |event| events.push(event));
-        (prepared, events)
+        (prepare(&data, &features, SEED, &mut |event| events.push(event)), events)
     });
-    result.1.into_iter().for_each(&mut observe);
-    (result.0.map(|_| files(&cache)), spilled)
+    let spilled = events.iter().any(|event| matches!(event, PrepareEvent::Spilling { .. }));
+    (result.map(|_| files(&cache)), spilled)
 }
 
 /// All files below a folder, with their bytes.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+fn files(folder: &Path) -> Files {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();
