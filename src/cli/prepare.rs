@@ -105,6 +105,10 @@ pub(super) fn row_counts(prepared: &Prepared) -> RowCounts {
 fn show(terminal: &mut Terminal, event: PrepareEvent) {
     match event {
         PrepareEvent::Rebuilding { reason } => terminal.say(&format!("rebuilding the cache: {reason}")),
+        PrepareEvent::Spilling { limit } => terminal.say(&format!(
+            "spilling to the disk: the values' counts would take more than `features.max_memory = \"{limit}\"`, so the \
+             training rows are read twice"
+        )),
         PrepareEvent::Progress { pass, bytes, total_bytes, .. } => {
             terminal.preparing(&pass.to_string(), bytes, total_bytes);
         }

@@ -31,7 +31,8 @@ pub struct FeaturesConfig {
     pub max_size: u32,
     /// `"exact"`, an id a value, or `{ hash = N }`, N ids in all and no first pass. Default: `"exact"`.
     pub vocabulary: VocabularyConfig,
-    /// The most memory that the vocabulary and the table may take, as `"4GiB"` or in bytes. Default: `"none"`.
+    /// The most memory that the counts of values, and then the vocabulary and the table may take, as `"4GiB"` or in bytes. Counts
+    /// beyond it go to the disk, larger vocabularies and tables are refused. Default: `"none"`.
     pub max_memory: MemoryLimit,
     /// Up to so many rows the order of an epoch is a full permutation, beyond it one of blocks and then of the rows within
     /// windows of so many rows. Default: 50,000,000 (200 MB).

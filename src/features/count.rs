@@ -2,10 +2,12 @@
 //!
 //! Each thread owns some of the fields and walks all blocks in order, so there is no lock and sums are the same whatever the
 //! number of threads. Where all ids follow from the numbers of values, the rows are written with these numbers at once, so that
-//! pass 2 only has to renumber them and the text is read a single time.
+//! pass 2 only has to renumber them and the text is read a single time. Counts beyond `features.max_memory` go to the disk; then
+//! numbers have no meaning, and pass 2 reads the text again.
 
+use std::mem;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -17,6 +19,7 @@ use super::keys::{NumberMap, TextMap};
 use super::many::Many;
 use super::numeric::{Buckets, Extremes, Moments};
 use super::plan::{FieldPlan, Transform};
+use super::spill::{Runs, Spill};
 use crate::data::RowBlock;
 
 /// Blocks that wait for a thread.
@@ -36,7 +39,7 @@ pub(super) struct Met {
 const NEW: Met = Met { number: u32::MAX, rows: 0 };
 
 /// What the rows tell of one field. Counts stop at `u32::MAX`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Counted {
     pub(super) missing: u32,
     /// The most values of a row, where there may be several.
@@ -44,9 +47,11 @@ pub(super) struct Counted {
     pub(super) values: CountedValues,
     /// How many values have a number.
     pub(super) met: u32,
+    /// The counts that were written to the disk; those in memory are what came since.
+    pub(super) runs: Runs,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum CountedValues {
     Texts(TextMap<Met>),
     Buckets(Buckets, NumberMap<Met>),
@@ -67,7 +72,7 @@ impl Counted {
             Transform::Standardize => CountedValues::Moments(Moments::default()),
             Transform::MinMax => CountedValues::Extremes(Extremes::default()),
         };
-        Self { missing: 0, most: 0, values, met: 0 }
+        Self { missing: 0, most: 0, values, met: 0, runs: Runs::default() }
     }
 
     /// Counts the field's cells in those of `block`'s rows that train, and gives all rows' drafts of an id: 1 and the value's
@@ -131,11 +136,27 @@ impl Counted {
         Vec::new()
     }
 
-    fn bytes(&self) -> usize {
+    /// The most memory that can be freed by [`Self::spill`], in bytes, after so many more rows.
+    pub(super) fn bytes_ahead(&self, rows: usize) -> usize {
         match &self.values {
-            CountedValues::Texts(map) => map.bytes(),
-            CountedValues::Buckets(_, map) | CountedValues::Numbers(map, _) => map.bytes(),
+            CountedValues::Texts(map) => map.bytes_ahead(rows * self.most.max(1)),
+            CountedValues::Buckets(_, map) | CountedValues::Numbers(map, _) => map.bytes_ahead(rows),
             CountedValues::Moments(_) | CountedValues::Extremes(_) => 0,
+        }
+    }
+
+    /// Writes the values' counts to the disk; each is met again then.
+    ///
+    /// # Errors
+    /// When files can't be written.
+    pub(super) fn spill(&mut self, spill: &Spill) -> Result<(), FeaturesError> {
+        self.met = 0;
+        match &mut self.values {
+            CountedValues::Texts(map) => self.runs.add_texts(&mem::replace(map, TextMap::new()), spill),
+            CountedValues::Buckets(_, map) | CountedValues::Numbers(map, _) => {
+                self.runs.add_numbers(&mem::replace(map, NumberMap::new(NEW)), spill)
+            }
+            CountedValues::Moments(_) | CountedValues::Extremes(_) => Ok(()),
         }
     }
 }
@@ -189,20 +210,26 @@ pub(super) struct Work {
 /// Some fields' drafts of ids in a block.
 pub(super) type Drafts = Vec<(usize, Vec<u32>)>;
 
-/// The threads of the first pass.
+/// The threads of the first pass; all end when this is dropped.
 pub(super) struct Counters {
     blocks: Vec<Sender<Arc<Work>>>,
-    threads: Vec<JoinHandle<Vec<(usize, Counted)>>>,
-    bytes: Arc<AtomicUsize>,
-    limit: MemoryLimit,
+    threads: Vec<JoinHandle<Result<Fields, FeaturesError>>>,
+    spill: Arc<Spill>,
     drafts: Option<DraftThread>,
 }
 
 impl Counters {
-    /// With a `writer` the drafts of all rows' ids are written.
-    pub(super) fn start(plan: &[FieldPlan], threads: usize, limit: MemoryLimit, writer: Option<DraftWriter>) -> Self {
+    /// With a `writer` the drafts of all rows' ids are written. Counts beyond `limit` go to files in `folder`.
+    pub(super) fn start(
+        plan: &[FieldPlan],
+        threads: usize,
+        limit: MemoryLimit,
+        folder: &Path,
+        writer: Option<DraftWriter>,
+    ) -> Self {
         let threads = threads.clamp(1, plan.len().max(1));
-        let mut counters = Self { blocks: Vec::new(), threads: Vec::new(), bytes: Arc::default(), limit, drafts: None };
+        let spill = Arc::new(Spill::new(folder, limit, threads));
+        let mut counters = Self { blocks: Vec::new(), threads: Vec::new(), spill, drafts: None };
         let mut drafts = Vec::new();
         for thread in 0..threads {
             // every so-manieth field, so that each thread has some of the large ones
@@ -212,10 +239,10 @@ impl Counters {
             let (draft_sender, draft_receiver) = bounded(BLOCKS_AHEAD);
             drafts.push(draft_receiver);
             let draft_sender = writer.is_some().then_some(draft_sender);
-            let bytes = counters.bytes.clone();
+            let spill = counters.spill.clone();
             let handle = thread::Builder::new()
                 .name(format!("count-{thread}"))
-                .spawn(move || count(&receiver, fields, draft_sender.as_ref(), &bytes))
+                .spawn(move || count(&receiver, fields, draft_sender.as_ref(), &spill))
                 .expect("the system starts a thread");
             counters.blocks.push(sender);
             counters.threads.push(handle);
@@ -227,46 +254,81 @@ impl Counters {
     /// Counts those of `block`'s rows that train.
     ///
     /// # Errors
-    /// When the counts alone take more memory than allowed, or drafts can't be written.
+    /// When counts or drafts can't be written.
     pub(super) fn push(&mut self, block: RowBlock, trains: Vec<bool>) -> Result<(), FeaturesError> {
-        let found_bytes = self.bytes.load(Ordering::Relaxed) as u64;
-        if let Some(limit_bytes) = self.limit.bytes().filter(|limit| found_bytes > *limit) {
-            let what = "the counts of the first pass".into();
-            return Err(FeaturesError::Memory { limit_bytes, found_bytes, what });
-        }
+        self.end_drafts()?;
         let work = Arc::new(Work { block, trains });
         for blocks in &self.blocks {
-            // a thread that is gone has panicked, which `finish` shows
-            let _ = blocks.send(work.clone());
+            if blocks.send(work.clone()).is_err() {
+                // a thread that is gone has failed or panicked
+                return self.join().map(drop);
+            }
         }
         self.drafts.as_mut().map_or(Ok(()), |drafts| drafts.push(work))
     }
 
-    /// All fields' counts, in order; all drafts are written then.
+    /// Whether some counts stand on the disk, so that drafts have no meaning.
+    pub(super) fn spilled(&self) -> bool {
+        self.spill.happened()
+    }
+
+    /// All fields' counts, in order; all drafts are written then, unless counts stand on the disk.
     ///
     /// # Errors
-    /// When drafts can't be written.
-    pub(super) fn finish(self) -> Result<Vec<Counted>, FeaturesError> {
-        drop(self.blocks);
-        let mut counted = Vec::new();
-        for thread in self.threads {
-            counted.extend(thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause)));
+    /// When counts or drafts can't be written.
+    pub(super) fn finish(mut self) -> Result<(Vec<Counted>, Arc<Spill>), FeaturesError> {
+        let mut fields = self.join()?;
+        self.drafts.take().map_or(Ok(()), DraftThread::finish)?;
+        fields.sort_by_key(|(field, ..)| *field);
+        Ok((fields.into_iter().map(|(.., counted)| counted).collect(), Arc::clone(&self.spill)))
+    }
+
+    /// Ends drafts that have no meaning any more.
+    fn end_drafts(&mut self) -> Result<(), FeaturesError> {
+        match self.drafts.take_if(|_| self.spill.happened()) {
+            Some(drafts) => drafts.finish(),
+            None => Ok(()),
         }
-        self.drafts.map_or(Ok(()), DraftThread::finish)?;
-        counted.sort_by_key(|(field, _)| *field);
-        Ok(counted.into_iter().map(|(_, counted)| counted).collect())
+    }
+
+    /// Ends the counting threads.
+    fn join(&mut self) -> Result<Fields, FeaturesError> {
+        self.blocks.clear();
+        let mut fields = Ok(Vec::new());
+        for thread in self.threads.drain(..) {
+            let found = thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause));
+            fields = fields.and_then(|mut fields| {
+                fields.extend(found?);
+                Ok(fields)
+            });
+        }
+        fields
+    }
+}
+
+impl Drop for Counters {
+    /// Waits, so that nobody writes to a folder that is being removed.
+    fn drop(&mut self) {
+        self.blocks.clear();
+        // what fails after the first error doesn't matter
+        if let Some(drafts) = self.drafts.take() {
+            let _ = drafts.finish();
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
     }
 }
 
 /// A thread's fields.
-type Fields = Vec<(usize, Option<Many>, Counted)>;
+pub(super) type Fields = Vec<(usize, Option<Many>, Counted)>;
 
 fn count(
     blocks: &Receiver<Arc<Work>>,
     mut fields: Fields,
     drafts: Option<&Sender<Drafts>>,
-    bytes: &AtomicUsize,
-) -> Vec<(usize, Counted)> {
+    spill: &Spill,
+) -> Result<Fields, FeaturesError> {
     let mut known_bytes = 0;
     for work in blocks {
         let Work { block, trains } = &*work;
@@ -275,13 +337,10 @@ fn count(
         };
         let drafted: Drafts = fields.iter_mut().map(add).collect();
         if let Some(drafts) = drafts {
-            // a writer that is gone has failed, which `push` or `finish` shows
+            // a writer that is gone has failed, which `push` or `finish` shows, or has ended since drafts have no meaning
             let _ = drafts.send(drafted);
         }
-        let now_bytes = fields.iter().map(|(.., counted)| counted.bytes()).sum();
-        // the counts only grow
-        bytes.fetch_add(now_bytes - known_bytes, Ordering::Relaxed);
-        known_bytes = now_bytes;
+        spill.hold(&mut fields, &mut known_bytes, block.rows())?;
     }
-    fields.into_iter().map(|(field, _, counted)| (field, counted)).collect()
+    Ok(fields)
 }

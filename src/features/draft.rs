@@ -124,6 +124,17 @@ impl DraftThread {
     }
 }
 
+/// Removes the drafts of all parts.
+///
+/// # Errors
+/// When files can't be removed.
+pub(super) fn discard(folder: &Path) -> Result<(), FeaturesError> {
+    for path in ["train", "validation"].map(|part| draft_path(folder, part)).iter().filter(|path| path.exists()) {
+        std::fs::remove_file(path).map_err(io_error(path))?;
+    }
+    Ok(())
+}
+
 /// Writes a part's file from its drafts, and removes them; `ids` has each field's id of each draft. Tells `observe` of the rows
 /// and the bytes done, and of all bytes.
 ///

@@ -92,8 +92,8 @@ impl FeaturesError {
             Self::ChangedMeanwhile { .. } => "start again when nothing writes to the file any more".into(),
             Self::NoRows { part: "validation", .. } => "`data.validation = \"none\"` does without".into(),
             Self::Memory { .. } | Self::TooManyIds { .. } => {
-                "raise `features.min_count`, set `features.vocabulary = { hash = N }`, lower `embedding.dim` or raise \
-                 `features.max_memory`"
+                "raise `features.min_count`, set `features.max_size` or `features.vocabulary = { hash = N }`, lower \
+                 `embedding.dim` or raise `features.max_memory`"
                     .into()
             }
             _ => return None,

@@ -116,6 +116,16 @@ impl<V: Copy> HexMap<V> {
         self.zero.into_iter().map(|value| (0, value)).chain(self.slots.into_iter().filter(|(key, _)| *key != 0))
     }
 
+    /// The most memory that the map takes while so many entries come, in bytes: growing, it holds the old slots beside the new.
+    pub(super) fn bytes_ahead(&self, entries: usize) -> usize {
+        let mut slots = self.slots.len().max(FEWEST_SLOTS);
+        while (self.full + entries) * 8 > slots * FULL_EIGHTHS {
+            slots *= 2;
+        }
+        let beside = if slots > self.slots.len() { slots / 2 } else { 0 };
+        (slots + beside) * size_of::<(u32, V)>()
+    }
+
     /// The memory that the map takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.slots.capacity() * size_of::<(u32, V)>()

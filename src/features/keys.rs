@@ -1,6 +1,7 @@
 //! Maps from a cell to a count or an id. No allocation for a value that is there, none ever for one of 8 hex digits.
 
 use std::cmp::Ordering;
+use std::hash::Hash;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -76,13 +77,28 @@ impl<V: Copy> TextMap<V> {
 
     /// All entries with their texts, in no order that means anything.
     pub(super) fn entries(&self) -> impl Iterator<Item = (TextKey, V)> + '_ {
-        let hex = self.hex.entries().map(|(number, value)| (TextKey::Hex(number), value));
-        hex.chain(self.text.iter().map(|(text, value)| (TextKey::Text(text.as_slice().into()), *value)))
+        let hex = self.hex().map(|(number, value)| (TextKey::Hex(number), value));
+        hex.chain(self.texts().map(|(text, value)| (TextKey::Text(text.into()), value)))
+    }
+
+    /// The entries of texts of 8 hex digits by their numbers, in no order that means anything.
+    pub(super) fn hex(&self) -> impl Iterator<Item = (u32, V)> + '_ {
+        self.hex.entries()
+    }
+
+    /// The entries of all other texts, in no order that means anything.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&[u8], V)> + '_ {
+        self.text.iter().map(|(text, value)| (text.as_slice(), *value))
     }
 
     /// The memory that the map takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.hex.bytes() + self.text.allocation_size() + self.text_bytes
+    }
+
+    /// The most memory that the map takes while so many texts come, in bytes.
+    pub(super) fn bytes_ahead(&self, texts: usize) -> usize {
+        self.hex.bytes_ahead(texts) + table_bytes_ahead(&self.text, texts) + self.text_bytes
     }
 }
 
@@ -98,6 +114,11 @@ pub(super) enum TextKey {
 impl TextKey {
     pub(super) fn of(cell: &[u8]) -> Self {
         hex_number(cell).map_or_else(|| Self::Text(cell.into()), Self::Hex)
+    }
+
+    /// Whether the cell's key is a number.
+    pub(super) fn is_hex(cell: &[u8]) -> bool {
+        hex_number(cell).is_some()
     }
 
     /// The text; `digits` is where 8 hex digits are written.
@@ -161,7 +182,8 @@ pub(super) struct NumberMap<V> {
 }
 
 impl<V: Copy + PartialEq> NumberMap<V> {
-    const SMALL: usize = 1024;
+    /// The array's length.
+    pub(super) const SMALL: usize = 1024;
 
     /// `absent` is the value of every number that isn't there.
     pub(super) fn new(absent: V) -> Self {
@@ -196,6 +218,20 @@ impl<V: Copy + PartialEq> NumberMap<V> {
     pub(super) fn bytes(&self) -> usize {
         size_of_val(&self.small[..]) + self.other.allocation_size()
     }
+
+    /// The most memory that the map takes beside its array while so many numbers come, in bytes.
+    pub(super) fn bytes_ahead(&self, numbers: usize) -> usize {
+        table_bytes_ahead(&self.other, numbers)
+    }
+}
+
+/// What a table takes while `more` keys come: a full one stands beside one of twice its size for a while.
+fn table_bytes_ahead<K, V>(table: &HashMap<K, V, FixedState>, more: usize) -> usize
+where
+    K: Eq + Hash,
+{
+    let bytes = table.allocation_size();
+    if table.len() + more > table.capacity() { 3 * bytes } else { bytes }
 }
 
 #[inline]

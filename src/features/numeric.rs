@@ -172,14 +172,23 @@ fn bucket(number: f64) -> f64 {
 /// numbers that fill more than one bucket leave fewer. `counted` holds distinct numbers with their rows.
 pub(super) fn quantile_edges(mut counted: Vec<(f64, u32)>, buckets: u32) -> Vec<f64> {
     counted.sort_unstable_by(|left, right| left.0.total_cmp(&right.0));
-    let rows: u128 = counted.iter().map(|(_, rows)| u128::from(*rows)).sum();
+    let rows = counted.iter().map(|(_, rows)| u128::from(*rows)).sum();
+    sorted_quantile_edges(counted.iter().copied(), counted.len(), rows, buckets)
+}
+
+/// [`quantile_edges`] of so many numbers, which ascend and have so many rows in all.
+pub(super) fn sorted_quantile_edges(
+    counted: impl Iterator<Item = (f64, u32)>,
+    numbers: usize,
+    rows: u128,
+    buckets: u32,
+) -> Vec<f64> {
     let buckets = u128::from(buckets);
     let (mut edges, mut up_to_here, mut bucket) = (Vec::new(), 0, 1);
-    let but_the_last = counted.len().saturating_sub(1);
-    for (number, number_rows) in &counted[..but_the_last] {
-        up_to_here += u128::from(*number_rows);
+    for (number, number_rows) in counted.take(numbers.saturating_sub(1)) {
+        up_to_here += u128::from(number_rows);
         if up_to_here * buckets >= bucket * rows {
-            edges.push(*number);
+            edges.push(number);
             bucket = up_to_here * buckets / rows + 1;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -13,9 +13,10 @@ use super::{
     config::{FeaturesConfig, VocabularyConfig},
     count::Counters,
     derived::{DerivedPlan, ThirdPass, derive},
-    draft::{DraftWriter, renumber},
+    draft::{DraftWriter, discard, renumber},
     encode::LeftOut,
     error::{FeaturesError, io_error},
+    event::{Pass, PrepareEvent},
     key::{Fingerprint, check_unchanged, fingerprints, identity, key},
     parts::Splitter,
     plan::{FieldPlan, field_kind, fields, plan},
@@ -28,39 +29,6 @@ use crate::{
     schema::Schema,
     seed::Seed,
 };
-
-/// What the caller may show.
-#[derive(Debug)]
-pub enum PrepareEvent {
-    /// There is a cache, but it can't be used.
-    Rebuilding {
-        reason: String,
-    },
-    Progress {
-        pass: Pass,
-        rows: u64,
-        bytes: u64,
-        total_bytes: Option<u64>,
-    },
-}
-
-/// What is being done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    Counting,
-    Encoding,
-    Deriving,
-}
-
-impl fmt::Display for Pass {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Counting => "counting values",
-            Self::Encoding => "encoding rows",
-            Self::Deriving => "combining fields",
-        })
-    }
-}
 
 /// The inputs of all parts.
 struct Inputs {
@@ -145,6 +113,16 @@ impl Inputs {
     }
 }
 
+/// What the first pass gives.
+struct FirstPass {
+    vocabulary: Vocabulary,
+    /// Each field's id of each draft.
+    ids: Vec<Vec<u32>>,
+    left_out: LeftOut,
+    /// Whether the drafts have no meaning.
+    spilled: bool,
+}
+
 /// One preparation.
 struct Work<'a> {
     data: &'a DataConfig,
@@ -214,33 +192,37 @@ impl Work<'_> {
                 };
                 let group = self.data.group.as_ref().map(|_| 0);
                 let writer = DraftWriter::create(folder, &layout, split, group)?;
-                let (vocabulary, ids, left_out) = self.count(&splitter, Some(writer))?;
+                let FirstPass { vocabulary, ids, left_out, spilled } = self.count(folder, &splitter, Some(writer))?;
+                if spilled {
+                    discard(folder)?;
+                    return self.write_train(folder, vocabulary, &splitter, split);
+                }
                 self.renumber(folder, &vocabulary, ids, split)?;
                 Ok((vocabulary, left_out))
             }
             VocabularyConfig::Exact => {
-                let vocabulary = Arc::new(self.count(&splitter, None)?.0);
-                let left_out = self.write_train(folder, &vocabulary, &splitter, split)?;
-                Ok((Arc::unwrap_or_clone(vocabulary), left_out))
+                let vocabulary = self.count(folder, &splitter, None)?.vocabulary;
+                self.write_train(folder, vocabulary, &splitter, split)
             }
             VocabularyConfig::Hash(ids) => {
-                let vocabulary = Arc::new(Vocabulary::hashed(self.plan, ids.get())?);
-                let left_out = self.write_train(folder, &vocabulary, &splitter, split)?;
-                Ok((Arc::unwrap_or_clone(vocabulary), left_out))
+                let vocabulary = Vocabulary::hashed(self.plan, ids.get())?;
+                self.write_train(folder, vocabulary, &splitter, split)
             }
         }
     }
 
-    /// Pass 1; gives each field's id of each draft too.
+    /// Pass 1.
     fn count(
         &mut self,
+        folder: &Path,
         splitter: &Splitter,
         writer: Option<DraftWriter>,
-    ) -> Result<(Vocabulary, Vec<Vec<u32>>, LeftOut), FeaturesError> {
-        let threads = rayon::current_num_threads();
-        let mut counters = Counters::start(self.plan, threads, self.features.max_memory, writer);
+    ) -> Result<FirstPass, FeaturesError> {
+        let (threads, limit) = (rayon::current_num_threads(), self.features.max_memory);
+        let mut counters = Counters::start(self.plan, threads, limit, folder, writer);
         let (blocks, progress) = stream_rows(self.data, self.inputs.train.clone(), self.wanted(self.extra()))?;
         let (mut number, mut left_out) = (0, LeftOut::default());
+        let mut spilled = false;
         for block in blocks {
             let block = block?;
             let rows = block.rows();
@@ -248,12 +230,17 @@ impl Work<'_> {
             let trains = (0..rows).map(|row| !splitter.validates(number + row as u64, &block, row)).collect();
             counters.push(block, trains)?;
             number += rows as u64;
+            if !spilled && counters.spilled() {
+                spilled = true;
+                (self.observe)(PrepareEvent::Spilling { limit });
+            }
             let (bytes, total_bytes) = (progress.read(), progress.total);
             (self.observe)(PrepareEvent::Progress { pass: Pass::Counting, rows: number, bytes, total_bytes });
         }
         splitter.check(&self.data.validation, number)?;
-        let (vocabulary, ids) = Vocabulary::build(self.plan, counters.finish()?)?;
-        Ok((vocabulary, ids, left_out))
+        let (counted, spill) = counters.finish()?;
+        let (vocabulary, ids) = Vocabulary::build(self.plan, counted, &spill)?;
+        Ok(FirstPass { vocabulary, ids, left_out, spilled: spill.happened() })
     }
 
     /// Pass 2 over drafts.
@@ -329,16 +316,17 @@ impl Work<'_> {
     fn write_train(
         &mut self,
         folder: &Path,
-        vocabulary: &Arc<Vocabulary>,
+        vocabulary: Vocabulary,
         splitter: &Splitter,
         split: bool,
-    ) -> Result<LeftOut, FeaturesError> {
-        let mut train = CacheWriter::create(&folder.join("train.arrow"), self.layout(vocabulary))?;
-        let validation = split.then(|| CacheWriter::create(&folder.join("validation.arrow"), self.layout(vocabulary)));
+    ) -> Result<(Vocabulary, LeftOut), FeaturesError> {
+        let vocabulary = Arc::new(vocabulary);
+        let mut train = CacheWriter::create(&folder.join("train.arrow"), self.layout(&vocabulary))?;
+        let validation = split.then(|| CacheWriter::create(&folder.join("validation.arrow"), self.layout(&vocabulary)));
         let mut validation = validation.transpose()?;
         let extra = self.extra();
         let (mut number, mut left_out) = (0, LeftOut::default());
-        self.encode(self.inputs.train.clone(), extra, vocabulary, |block| {
+        self.encode(self.inputs.train.clone(), extra, &vocabulary, |block| {
             let rows = block.encoded.rows();
             let validates = |row: &usize| splitter.validates(number + *row as u64, &block.rows, *row);
             train.push(&block.encoded, (0..rows).filter(|row| !validates(row)))?;
@@ -354,7 +342,7 @@ impl Work<'_> {
         if let Some(validation) = validation {
             check_rows("validation", validation.finish()?, " among the training rows")?;
         }
-        Ok(left_out)
+        Ok((Arc::unwrap_or_clone(vocabulary), left_out))
     }
 
     fn write_part(

@@ -1,6 +1,5 @@
 //! Features → ids. Each field has its own ids: missing, out-of-vocabulary, then its values by falling count.
 
-use std::cmp::Reverse;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -13,6 +12,7 @@ use super::keys::{NumberMap, TextKey, TextMap};
 use super::many::Many;
 use super::numeric::{Buckets, Scale, between_knots, quantile_bucket, quantile_edges};
 use super::plan::{FieldPlan, Transform};
+use super::spill::{Spill, spilled_draft};
 
 /// A field's ids, from its first one on: a cell without text or number,
 pub(super) const MISSING: u32 = 0;
@@ -69,19 +69,29 @@ pub(super) enum Lookup {
 }
 
 /// A field before it is known where its ids start.
-struct Draft {
-    lookup: Lookup,
+pub(super) struct Draft {
+    pub(super) lookup: Lookup,
     /// The training rows of each id.
-    counts: Vec<u32>,
+    pub(super) counts: Vec<u32>,
     /// The id of each draft of an id; none where ids don't follow from the numbers of values.
-    ids: Vec<u32>,
+    pub(super) ids: Vec<u32>,
 }
 
 impl Vocabulary {
-    /// From the first pass; with each field's id of each draft.
-    pub(super) fn build(plan: &[FieldPlan], counted: Vec<Counted>) -> Result<(Self, Vec<Vec<u32>>), FeaturesError> {
+    /// From the first pass; with each field's id of each draft, which has no meaning where counts stand on the disk.
+    ///
+    /// # Errors
+    /// For too many ids, counts that can't be read, or a vocabulary beyond `features.max_memory`.
+    pub(super) fn build(
+        plan: &[FieldPlan],
+        counted: Vec<Counted>,
+        spill: &Spill,
+    ) -> Result<(Self, Vec<Vec<u32>>), FeaturesError> {
         let most: Vec<usize> = counted.iter().map(|counted| counted.most).collect();
-        let drafts: Vec<Draft> = plan.par_iter().zip(counted).map(|(field, counted)| draft(field, counted)).collect();
+        let drafts = plan.par_iter().zip(counted).map(|(field, counted)| {
+            if counted.runs.is_empty() { Ok(draft(field, counted)) } else { spilled_draft(field, counted, spill) }
+        });
+        let drafts: Vec<Draft> = drafts.collect::<Result<_, _>>()?;
         let mut vocabulary = Self::from_parts(Vec::with_capacity(plan.len()), Vec::new());
         let sizes = drafts.iter().map(|draft| draft.counts.len() as u64);
         let ranges = id_ranges(sizes)?;
@@ -97,6 +107,7 @@ impl Vocabulary {
             vocabulary.fields.push(FieldVocabulary { name: field.name.clone(), ids, lookup, many });
             vocabulary.counts.extend(counts);
         }
+        spill.check("the vocabulary", vocabulary.bytes() as u64)?;
         Ok((vocabulary, drafted))
     }
 
@@ -274,14 +285,9 @@ fn draft(plan: &FieldPlan, Counted { missing, values, met, .. }: Counted) -> Dra
                 return piecewise_draft(training, buckets, special);
             }
             let edges = quantile_edges(training, buckets);
-            let mut counts = special.to_vec();
-            counts.resize(FIRST_VALUE as usize + edges.len() + 1, 0);
+            let counts = quantile_counts(&edges, map.entries().map(|(value, met)| (value, met.rows)), special);
             for (value, met) in map.entries() {
-                let id = FIRST_VALUE as usize + quantile_bucket(&edges, value);
-                counts[id] = counts[id].saturating_add(met.rows);
-                #[expect(clippy::cast_possible_truncation, reason = "there are at most 65,536 buckets")]
-                let id = id as u32;
-                of_drafts[met.number as usize + 1] = id;
+                of_drafts[met.number as usize + 1] = quantile_id(&edges, value);
             }
             Draft { lookup: Lookup::Quantile(edges), counts, ids: of_drafts }
         }
@@ -294,27 +300,50 @@ fn scaled_draft(scale: Scale, counts: Vec<u32>) -> Draft {
     Draft { lookup: Lookup::Scaled(scale), counts, ids: Vec::new() }
 }
 
-/// A knot's rows are those whose numbers are nearest to it.
-fn piecewise_draft(counted: Vec<(f64, u32)>, buckets: u32, special: [u32; 2]) -> Draft {
-    let (least, most) = counted
-        .iter()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), (number, _)| (number.min(least), number.max(most)));
-    let mut knots = quantile_edges(counted.clone(), buckets);
-    if counted.is_empty() {
-        knots.push(0.0);
-    } else {
-        knots.extend([least, most]);
-        knots.sort_unstable_by(f64::total_cmp);
-        knots.dedup();
+#[expect(clippy::cast_possible_truncation, reason = "there are at most 65,536 buckets")]
+fn quantile_id(edges: &[f64], number: f64) -> u32 {
+    FIRST_VALUE + quantile_bucket(edges, number) as u32
+}
+
+/// The rows of each id of the buckets between `edges`.
+pub(super) fn quantile_counts(edges: &[f64], counted: impl Iterator<Item = (f64, u32)>, special: [u32; 2]) -> Vec<u32> {
+    let mut counts = special.to_vec();
+    counts.resize(FIRST_VALUE as usize + edges.len() + 1, 0);
+    for (number, rows) in counted {
+        let count = &mut counts[quantile_id(edges, number) as usize];
+        *count = count.saturating_add(rows);
     }
+    counts
+}
+
+fn piecewise_draft(counted: Vec<(f64, u32)>, buckets: u32, special: [u32; 2]) -> Draft {
+    let numbers = counted.iter().map(|(number, _)| *number);
+    let outer = numbers.clone().min_by(f64::total_cmp).zip(numbers.max_by(f64::total_cmp));
+    let knots = knots(quantile_edges(counted.clone(), buckets), outer);
+    let counts = knot_counts(&knots, counted.into_iter(), special);
+    Draft { lookup: Lookup::Piecewise(knots), counts, ids: Vec::new() }
+}
+
+/// The knots at `edges` and at the least and the greatest number, where there are any.
+pub(super) fn knots(edges: Vec<f64>, outer: Option<(f64, f64)>) -> Vec<f64> {
+    let Some((least, greatest)) = outer else { return vec![0.0] };
+    let mut knots = edges;
+    knots.extend([least, greatest]);
+    knots.sort_unstable_by(f64::total_cmp);
+    knots.dedup();
+    knots
+}
+
+/// The rows of each id of `knots`: a knot's are those whose numbers are nearest to it.
+pub(super) fn knot_counts(knots: &[f64], counted: impl Iterator<Item = (f64, u32)>, special: [u32; 2]) -> Vec<u32> {
     let mut counts = special.to_vec();
     counts.resize(FIRST_VALUE as usize + knots.len(), 0);
     for (number, rows) in counted {
-        let (below, share) = between_knots(&knots, number);
+        let (below, share) = between_knots(knots, number);
         let count = &mut counts[FIRST_VALUE as usize + below + usize::from(share > 0.5)];
         *count = count.saturating_add(rows);
     }
-    Draft { lookup: Lookup::Piecewise(knots), counts, ids: Vec::new() }
+    counts
 }
 
 /// Which values have an id.
@@ -334,17 +363,23 @@ pub(super) fn by_falling_count<V>(
     [missing, mut unknown]: [u32; 2],
     compare: impl Fn(&V, &V) -> std::cmp::Ordering,
 ) -> (Vec<V>, Vec<u32>) {
+    let falling = |left: &(V, u32), right: &(V, u32)| right.1.cmp(&left.1).then_with(|| compare(&left.0, &right.0));
     let mut kept = Vec::new();
     for (value, count) in entries {
-        if count >= min_count {
-            kept.push((value, count));
-        } else {
+        if count < min_count {
             unknown = unknown.saturating_add(count);
+            continue;
+        }
+        kept.push((value, count));
+        if kept.len() / 2 >= max_size {
+            // so that no more than twice as many are held as have an id
+            kept.select_nth_unstable_by(max_size, falling);
+            for (_, count) in kept.drain(max_size..) {
+                unknown = unknown.saturating_add(count);
+            }
         }
     }
-    kept.sort_unstable_by(|left, right| {
-        Reverse(left.1).cmp(&Reverse(right.1)).then_with(|| compare(&left.0, &right.0))
-    });
+    kept.sort_unstable_by(falling);
     for (_, count) in kept.drain(max_size.min(kept.len())..) {
         unknown = unknown.saturating_add(count);
     }
