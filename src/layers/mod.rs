@@ -9,5 +9,6 @@ mod flex;
 mod lanes;
 pub mod layer_norm;
 pub mod mlp;
+pub mod pair_attention;
 pub mod pairwise;
 pub mod parameters;

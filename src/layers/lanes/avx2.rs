@@ -3,7 +3,10 @@
 //! A kernel that is generic over [`Lanes`] is compiled a second time with [`Avx2`], inlined into functions of its own
 //! `avx2.rs` that may use the instructions. `benches/layers.rs` measures what that brings.
 
-#![expect(unsafe_code, reason = "instructions outside of the baseline: four times the rows a second in benches/layers.rs")]
+#![expect(
+    unsafe_code,
+    reason = "instructions outside of the baseline: four times the rows a second in benches/layers.rs"
+)]
 #![expect(clippy::inline_always, reason = "the instructions are only available once inlined into a kernel's functions")]
 
 use std::arch::x86_64::{

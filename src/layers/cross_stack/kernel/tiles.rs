@@ -5,10 +5,7 @@
 
 #![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
-use super::{
-    Activation, Form, Product,
-    plan::Tile,
-};
+use super::{Activation, Form, Product, plan::Tile};
 use crate::layers::lanes::{Lanes, Packet};
 
 /// Calls a function that is generic over a tile's rows.
