@@ -1,6 +1,6 @@
 //! Rows a second of the fused layers, forward and backward, at a large and a small batch of Criteo's 39 fields.
 //!
-//! The cross stack's line in `GHz` counts floating-point operations: read it as GF/s.
+//! The lines in `GHz` of the cross stack and the pairs' attention count floating-point operations: read them as GF/s.
 //! `RAYON_NUM_THREADS=1 cargo bench --bench layers` measures one thread.
 
 use divan::{
@@ -10,6 +10,7 @@ use divan::{
 use secn::{
     layers::{
         cross_stack::kernel::{self, Activation, Form, Product, Weights},
+        pair_attention::kernel as pair_attention_kernel,
         pairwise::kernel as pairwise,
     },
     seed::{mix, unit},
@@ -79,5 +80,25 @@ fn pairwise_sum(bencher: Bencher, batch: usize) {
     bencher.counter(ItemsCount::new(batch)).bench_local(|| {
         pairwise::sum_forward(black_box(&vectors), FIELDS, DIM, &mut output);
         pairwise::sum_backward(black_box(&vectors), &gradient, FIELDS, DIM, &mut back);
+    });
+}
+
+/// Hidden units of the attention.
+const HIDDEN: usize = 16;
+
+/// Floating-point operations of one row: a pair's product with the matrix forward, recomputed, and twice on the way back.
+const ATTENTION_OPERATIONS: usize = 4 * 2 * (FIELDS * (FIELDS - 1) / 2) * DIM * HIDDEN;
+
+#[divan::bench(args = BATCHES)]
+fn pair_attention(bencher: Bencher, batch: usize) {
+    let (weight, bias, head) = (numbers(1, DIM * HIDDEN, 0.4), numbers(2, HIDDEN, 0.1), numbers(3, HIDDEN, 0.3));
+    let weights =
+        pair_attention_kernel::Weights { weight: &weight, bias: &bias, head: &head, dim: DIM, hidden: HIDDEN };
+    let (vectors, gradient) = (numbers(4, batch * FIELDS * DIM, 0.5), numbers(5, batch * DIM, 1.0));
+    let operations = CyclesCount::new(batch * ATTENTION_OPERATIONS);
+    bencher.counter(ItemsCount::new(batch)).counter(operations).bench_local(|| {
+        let attended = pair_attention_kernel::forward(&weights, black_box(&vectors), FIELDS);
+        let kept = pair_attention_kernel::Kept { pooled: &attended.pooled, statistics: &attended.statistics };
+        pair_attention_kernel::backward(&weights, black_box(&vectors), FIELDS, kept, &gradient)
     });
 }

@@ -5,16 +5,13 @@
 use burn::{
     module::{Module, Param},
     nn::Dropout,
-    tensor::{Tensor, activation, module::linear},
+    tensor::Tensor,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors, count};
 use crate::{
-    layers::{
-        mlp::dropout,
-        pairwise::{pairs, positions},
-    },
+    layers::{mlp::dropout, pair_attention::pair_attention},
     ranges::{Count, Share},
 };
 
@@ -84,42 +81,20 @@ impl Afm {
     /// # Shapes
     /// - returns: `[batch]`
     pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
-        const PAIRS: usize = 0;
         const UNITS: usize = 1;
-        let products = pair_products(&embedded.vectors());
-        let weights = self.attention.forward(products.clone());
-        let pooled: Tensor<2> = (products * weights.unsqueeze_dim::<3>(2)).sum_dim(PAIRS).squeeze_dim(PAIRS);
+        let pooled = self.attention.forward(embedded.vectors());
         let second_order = self.dropout.forward(pooled).matmul(self.projection.val()).squeeze_dim::<1>(UNITS);
         embedded.linear_sum() + second_order + self.bias.val()
     }
 }
 
 impl PairAttention {
+    /// The pairs' products, pooled.
+    ///
     /// # Shapes
-    /// - products: `[pairs, batch, dim]`
-    /// - returns: `[pairs, batch]`
-    fn forward(&self, products: Tensor<3>) -> Tensor<2> {
-        const PAIRS: usize = 0;
-        let [pairs, batch, dim] = products.dims();
-        let flat = products.reshape([pairs * batch, dim]);
-        let hidden = activation::relu(linear(flat, self.weight.val(), Some(self.bias.val())));
-        activation::softmax(hidden.matmul(self.head.val()).reshape([pairs, batch]), PAIRS)
+    /// - vectors: `[batch, fields, dim]`
+    /// - returns: `[batch, dim]`
+    fn forward(&self, vectors: Tensor<3>) -> Tensor<2> {
+        pair_attention(vectors, self.weight.val(), self.bias.val(), self.head.val())
     }
-}
-
-/// `x_i ⊙ x_j` of all pairs. The pairs come first, so that picking a field copies one long row.
-///
-/// # Shapes
-/// - vectors: `[batch, fields, dim]`
-/// - returns: `[pairs, batch, dim]`
-fn pair_products(vectors: &Tensor<3>) -> Tensor<3> {
-    const FIELDS: usize = 0;
-    let [batch, fields, dim] = vectors.dims();
-    let rows = vectors.clone().swap_dims(0, 1).reshape([fields, batch * dim]);
-    let pick = |one: fn((usize, usize)) -> usize| {
-        rows.clone().select(FIELDS, positions(pairs(fields).map(one), &vectors.device()))
-    };
-    let products = pick(|(left, _)| left) * pick(|(_, right)| right);
-    let [pairs, _] = products.dims();
-    products.reshape([pairs, batch, dim])
 }

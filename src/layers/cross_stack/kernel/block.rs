@@ -3,17 +3,17 @@
 //! Columns are padded to whole tiles with copies of the last one: finite wherever the batch is, and without influence,
 //! because their outputs are not read and their gradients are zero.
 
-#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see lanes.rs")]
+#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
 use std::{array, mem};
 
 use super::{
     Activation, Product,
-    lanes::{Lanes, Packet, Real, WIDTH},
     plan::{Plan, packets},
     tiles::{self, ForwardLayer, InputGradient},
     weight_gradient::{WeightGradient, weight_gradient},
 };
+use crate::layers::lanes::{Lanes, Packet, Real, WIDTH};
 
 /// Some rows of a batch and where their output goes.
 pub(super) struct ForwardBlock<'a, T> {

@@ -5,13 +5,11 @@
 //! reading stored ones. Blocks run in parallel; weight gradients are summed by chunks of blocks that depend on the
 //! batch alone, then in order, so that results have the same bits whatever the number of threads.
 //!
-//! `plan.rs` holds what blocks share, `block.rs` one block's passes, `tiles.rs` and `weight_gradient.rs` the products,
-//! `lanes.rs` the vectors.
+//! `plan.rs` holds what blocks share, `block.rs` one block's passes, `tiles.rs` and `weight_gradient.rs` the products.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod block;
-mod lanes;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -25,9 +23,9 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     block::{BackwardChunk, ForwardBlock},
-    lanes::{Lanes, Packet, Plain, Real},
     plan::Plan,
 };
+use crate::layers::lanes::{Lanes, Packet, Plain, Real};
 
 /// What a layer multiplies with what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

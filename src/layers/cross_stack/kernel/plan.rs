@@ -1,9 +1,7 @@
 //! What every block of one call shares: the stack's shape, and its weights in the order in which tiles read them.
 
-use super::{
-    Form, Weights,
-    lanes::{Real, WIDTH},
-};
+use super::{Form, Weights};
+use crate::layers::lanes::{Real, WIDTH};
 
 /// About how many columns (rows of the batch times dims) one block has, so that it stays in the second cache.
 const BLOCK_COLUMNS: usize = 256;

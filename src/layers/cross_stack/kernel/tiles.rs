@@ -3,13 +3,10 @@
 //! Every product has two streams: the cross stream, which `W_C` multiplies, and the residual stream, which `W_R`
 //! multiplies. Where both end in the same number they share one sum, and a tile holds twice as many fields.
 
-#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see lanes.rs")]
+#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
-use super::{
-    Activation, Form, Product,
-    lanes::{Lanes, Packet},
-    plan::Tile,
-};
+use super::{Activation, Form, Product, plan::Tile};
+use crate::layers::lanes::{Lanes, Packet};
 
 /// Calls a function that is generic over a tile's rows.
 macro_rules! with_rows {

@@ -1,15 +1,15 @@
 //! The gradients of a layer's matrices: products along the columns, tile by tile of a few fields.
 
-#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see lanes.rs")]
+#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
 use std::array;
 
 use super::{
     Form,
-    lanes::{Lanes, Packet},
     plan::{Tile, tiles},
     tiles::with_rows,
 };
+use crate::layers::lanes::{Lanes, Packet};
 
 /// From a layer's input and the gradients of its two sums to those of its matrices. Buffers are `[fields, stride]`.
 pub(super) struct WeightGradient<'a, T> {

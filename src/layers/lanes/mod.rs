@@ -1,9 +1,12 @@
-//! Eight numbers at a time: the few vector instructions that the kernel is made of, and their form for any processor.
+//! Eight numbers at a time: the few vector instructions that the kernels are made of, and their form for any processor.
 
 #![expect(
     clippy::inline_always,
     reason = "AVX2 instructions only reach the loops if every step down to them is inlined"
 )]
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx2;
 
 use std::{
     cell::RefCell,

@@ -1,0 +1,204 @@
+//! The backward pass of one chunk: its blocks one after the other, products and hidden units recomputed.
+//!
+//! With `g` the gradient of the pooled vector and `p` a pair's product, the gradient of the pair's score is
+//! `a (gᵀ p − gᵀ pooled)`, so that one pass over the pairs does.
+
+#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
+
+use std::array;
+
+use super::{
+    exponential::Number,
+    forward::{load, multiply, store},
+    plan::{GROUP, Plan, UNITS},
+    tiles::{self, InputGradient},
+};
+use crate::layers::lanes::{Lanes, Packet, WIDTH};
+
+/// The rows of some blocks, what their forward pass kept, the gradient of its result, and where theirs go.
+pub(super) struct BackwardChunk<'a, T> {
+    pub(super) vectors: &'a [T],
+    /// `[rows, dim]`
+    pub(super) pooled: &'a [T],
+    /// `[rows, 2]`
+    pub(super) statistics: &'a [T],
+    /// `[rows, dim]`
+    pub(super) gradient: &'a [T],
+    pub(super) vector_gradients: &'a mut [T],
+    /// Sums over the chunk: `W`, `c`, `h`.
+    pub(super) sums: &'a mut [T],
+}
+
+/// Scratch memory of [`backward`].
+pub(super) fn backward_packets<T: Number>(plan: &Plan<T>) -> usize {
+    2 * (plan.row_len() + plan.dim) + GROUP * (plan.dim + plan.units() + 2) + plan.sums_packets()
+}
+
+/// Runs the blocks of a chunk back.
+#[inline(always)]
+pub(super) fn backward<L: Lanes<Real: Number>>(
+    plan: &Plan<L::Real>,
+    chunk: BackwardChunk<L::Real>,
+    scratch: &mut [Packet<L::Real>],
+) {
+    let (block_len, pooled_len) = (WIDTH * plan.row_len(), WIDTH * plan.dim);
+    let mut block = Block::new(plan, scratch);
+    let results = chunk.pooled.chunks(pooled_len).zip(chunk.statistics.chunks(2 * WIDTH));
+    let inputs = chunk.vectors.chunks(block_len).zip(chunk.gradient.chunks(pooled_len)).zip(results);
+    for (((vectors, gradient), (pooled, statistics)), target) in
+        inputs.zip(chunk.vector_gradients.chunks_mut(block_len))
+    {
+        block.load(vectors, pooled, gradient);
+        let softmax = block.softmax(statistics);
+        for pairs in plan.pairs.chunks(GROUP) {
+            block.step::<L>(pairs, &softmax);
+        }
+        store(block.vector_gradients, target);
+    }
+    block.finish::<L>(chunk.sums);
+}
+
+/// What the scores' gradients need of a block's rows.
+struct Softmax<T> {
+    largest: Packet<T>,
+    total: Packet<T>,
+    /// `gᵀ pooled`
+    mean: Packet<T>,
+}
+
+/// A block on its way back, every buffer in packets of its rows.
+struct Block<'a, T> {
+    plan: &'a Plan<T>,
+    /// `[fields, dim]`
+    vectors: &'a mut [Packet<T>],
+    /// `[fields, dim]`
+    vector_gradients: &'a mut [Packet<T>],
+    /// `[dim]`
+    pooled: &'a mut [Packet<T>],
+    /// `[dim]`
+    gradient: &'a mut [Packet<T>],
+    /// `[GROUP, dim]`
+    products: &'a mut [Packet<T>],
+    /// `[GROUP, units]`: hidden units, then their gradients.
+    hidden: &'a mut [Packet<T>],
+    /// `[GROUP]`: scores, then the attention.
+    attention: &'a mut [Packet<T>],
+    /// `[GROUP]`: gradients of the scores.
+    score_gradients: &'a mut [Packet<T>],
+    /// `W` as `[dim, units]`, `c`, `h`, over the chunk.
+    sums: &'a mut [Packet<T>],
+}
+
+impl<'a, T: Number> Block<'a, T> {
+    fn new(plan: &'a Plan<T>, scratch: &'a mut [Packet<T>]) -> Self {
+        let (vectors, rest) = scratch.split_at_mut(plan.row_len());
+        let (vector_gradients, rest) = rest.split_at_mut(plan.row_len());
+        let (pooled, rest) = rest.split_at_mut(plan.dim);
+        let (gradient, rest) = rest.split_at_mut(plan.dim);
+        let (products, rest) = rest.split_at_mut(GROUP * plan.dim);
+        let (hidden, rest) = rest.split_at_mut(GROUP * plan.units());
+        let (attention, rest) = rest.split_at_mut(GROUP);
+        let (score_gradients, sums) = rest.split_at_mut(GROUP);
+        sums.as_flattened_mut().fill(T::default());
+        Self { plan, vectors, vector_gradients, pooled, gradient, products, hidden, attention, score_gradients, sums }
+    }
+
+    #[inline(always)]
+    fn load(&mut self, vectors: &[T], pooled: &[T], gradient: &[T]) {
+        load(vectors, self.vectors);
+        load(pooled, self.pooled);
+        load(gradient, self.gradient);
+        self.vector_gradients.as_flattened_mut().fill(T::default());
+    }
+
+    #[inline(always)]
+    fn softmax(&self, statistics: &[T]) -> Softmax<T> {
+        let mut kept = [[T::default(); WIDTH]; 2];
+        load(statistics, &mut kept);
+        let [largest, mut total] = kept;
+        // Rows that there are not would divide zero by zero.
+        let first = total[0];
+        total[statistics.len() / 2..].fill(first);
+        let mut mean = [T::default(); WIDTH];
+        for (pooled, gradient) in self.pooled.iter().zip(&*self.gradient) {
+            mean = array::from_fn(|lane| mean[lane] + pooled[lane] * gradient[lane]);
+        }
+        Softmax { largest, total, mean }
+    }
+
+    /// One group of pairs.
+    #[inline(always)]
+    fn step<L: Lanes<Real = T>>(&mut self, pairs: &[[usize; 2]], softmax: &Softmax<T>) {
+        let plan = self.plan;
+        multiply::<L>(plan.dim, self.vectors, pairs, self.products);
+        tiles::hidden::<L>(plan, self.products, self.hidden, &mut self.attention[..pairs.len()]);
+        let (products, hidden) = (pairs.len() * plan.dim, pairs.len() * plan.units());
+        self.pass_softmax::<L>(pairs.len(), softmax);
+        self.pass_hidden::<L>(pairs.len());
+        tiles::weight_gradient::<L>(
+            plan,
+            &self.products[..products],
+            &self.hidden[..hidden],
+            &mut self.sums[..plan.dim * plan.units()],
+        );
+        let pass = InputGradient {
+            hidden: self.hidden,
+            attention: self.attention,
+            gradient: self.gradient,
+            vectors: self.vectors,
+            vector_gradients: self.vector_gradients,
+        };
+        tiles::input_gradient::<L>(plan, pairs, pass);
+    }
+
+    /// Turns scores into the attention, and its gradients into those of the scores.
+    #[inline(always)]
+    fn pass_softmax<L: Lanes<Real = T>>(&mut self, pairs: usize, softmax: &Softmax<T>) {
+        let Softmax { largest, total, mean } = softmax;
+        let products = self.products.chunks_exact(self.plan.dim);
+        let targets = self.attention[..pairs].iter_mut().zip(&mut *self.score_gradients);
+        for (products, (attention, target)) in products.zip(targets) {
+            let mut dot = L::splat(T::default());
+            for (product, gradient) in products.iter().zip(&*self.gradient) {
+                dot = dot.plus_product(L::load(product), L::load(gradient));
+            }
+            dot.store(target);
+            for lane in 0..WIDTH {
+                attention[lane] = (attention[lane] - largest[lane]).exponential() / total[lane];
+                target[lane] = attention[lane] * (target[lane] - mean[lane]);
+            }
+        }
+    }
+
+    /// Turns hidden units into the gradients of what they are the ReLU of, and adds up those of `c` and `h`.
+    #[inline(always)]
+    fn pass_hidden<L: Lanes<Real = T>>(&mut self, pairs: usize) {
+        let (dim, units) = (self.plan.dim, self.plan.units());
+        let (bias_sums, head_sums) = self.sums[dim * units..].split_at_mut(units);
+        let heads = self.plan.head.as_flattened();
+        for (unit, ((bias_sum, head_sum), &head)) in bias_sums.iter_mut().zip(head_sums).zip(heads).enumerate() {
+            let (mut bias, mut total, head) = (L::load(bias_sum), L::load(head_sum), L::splat(head));
+            for (hidden, gradient) in self.hidden.chunks_exact_mut(units).zip(&self.score_gradients[..pairs]) {
+                let (active, gradient) = (L::load(&hidden[unit]), L::load(gradient));
+                total = total.plus_product(gradient, active);
+                let passed = gradient.times(head).where_positive(active);
+                passed.store(&mut hidden[unit]);
+                bias = bias.plus(passed);
+            }
+            bias.store(bias_sum);
+            total.store(head_sum);
+        }
+    }
+
+    /// Adds up the lanes of the weights' gradients, without the padding.
+    #[inline(always)]
+    fn finish<L: Lanes<Real = T>>(&self, target: &mut [T]) {
+        let rows = target.chunks_exact_mut(self.plan.hidden).zip(self.sums.chunks_exact(self.plan.units()));
+        for (target, sums) in rows {
+            for (target, sums) in target.chunks_mut(UNITS).zip(sums.as_chunks::<UNITS>().0) {
+                let totals = L::sums(sums.each_ref().map(L::load));
+                target.copy_from_slice(&totals[..target.len()]);
+            }
+        }
+    }
+}

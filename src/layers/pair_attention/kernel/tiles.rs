@@ -1,0 +1,193 @@
+//! The products with the matrix: sums of a few pairs and units at a time, held in registers.
+//!
+//! Buffers hold a packet of eight rows' numbers: `products` are `[GROUP, dim]`, `hidden` is `[GROUP, units]`.
+
+#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
+
+use std::array;
+
+use super::{
+    exponential::Number,
+    plan::{Plan, UNITS},
+};
+use crate::layers::lanes::{Lanes, Packet};
+
+/// `Σ_n input[n] weights[n]` of some pairs and one tile of units, added to `start`.
+#[inline(always)]
+fn sums<L: Lanes, const PAIRS: usize>(
+    weights: &[[L::Real; UNITS]],
+    inputs: [&[Packet<L::Real>]; PAIRS],
+    start: [L; UNITS],
+) -> [[L; UNITS]; PAIRS] {
+    let inputs = inputs.map(|input| &input[..weights.len()]);
+    let mut sums = [start; PAIRS];
+    for (at, weights) in weights.iter().enumerate() {
+        let inputs: [L; PAIRS] = array::from_fn(|pair| L::load(&inputs[pair][at]));
+        for (unit, &weight) in weights.iter().enumerate() {
+            let weight = L::splat(weight);
+            for pair in 0..PAIRS {
+                sums[pair][unit] = sums[pair][unit].plus_product(inputs[pair], weight);
+            }
+        }
+    }
+    sums
+}
+
+/// `relu(Wᵀ p + c)` and the scores `hᵀ` times it, of a group's pairs.
+#[inline(always)]
+pub(super) fn hidden<L: Lanes<Real: Number>>(
+    plan: &Plan<L::Real>,
+    products: &[Packet<L::Real>],
+    hidden: &mut [Packet<L::Real>],
+    scores: &mut [Packet<L::Real>],
+) {
+    if L::TILE_ROWS >= 6 {
+        hidden_of::<L, 3>(plan, products, hidden, scores);
+    } else {
+        hidden_of::<L, 1>(plan, products, hidden, scores);
+    }
+}
+
+#[inline(always)]
+fn hidden_of<L: Lanes<Real: Number>, const PAIRS: usize>(
+    plan: &Plan<L::Real>,
+    products: &[Packet<L::Real>],
+    hidden: &mut [Packet<L::Real>],
+    scores: &mut [Packet<L::Real>],
+) {
+    let (dim, units) = (plan.dim, plan.units());
+    let groups = products.chunks_exact(PAIRS * dim).zip(hidden.chunks_exact_mut(PAIRS * units));
+    for ((products, hidden), scores) in groups.zip(scores.chunks_mut(PAIRS)) {
+        let inputs: [&[Packet<L::Real>]; PAIRS] = array::from_fn(|pair| &products[pair * dim..][..dim]);
+        let mut totals = [L::splat(L::Real::default()); PAIRS];
+        let tiles = plan.forward.chunks_exact(dim).zip(plan.bias.iter().zip(&plan.head));
+        for (tile, (weights, (bias, head))) in tiles.enumerate() {
+            let sums = sums::<L, PAIRS>(weights, inputs, bias.map(L::splat));
+            for pair in 0..PAIRS {
+                let target = &mut hidden[pair * units + tile * UNITS..][..UNITS];
+                for unit in 0..UNITS {
+                    let active = sums[pair][unit].relu();
+                    active.store(&mut target[unit]);
+                    totals[pair] = totals[pair].plus_product(active, L::splat(head[unit]));
+                }
+            }
+        }
+        for (score, total) in scores.iter_mut().zip(totals) {
+            total.store(score);
+        }
+    }
+}
+
+/// A group on its way back.
+pub(super) struct InputGradient<'a, T> {
+    /// The gradients of `Wᵀ p + c`.
+    pub(super) hidden: &'a [Packet<T>],
+    /// The attention of each pair.
+    pub(super) attention: &'a [Packet<T>],
+    /// The gradient of the pooled vector: `[dim]`.
+    pub(super) gradient: &'a [Packet<T>],
+    /// `[fields, dim]`
+    pub(super) vectors: &'a [Packet<T>],
+    /// `[fields, dim]`, added to.
+    pub(super) vector_gradients: &'a mut [Packet<T>],
+}
+
+/// The gradients of the pairs' products, `a g + W ∂(Wᵀ p + c)`, passed on to both vectors of each.
+#[inline(always)]
+pub(super) fn input_gradient<L: Lanes<Real: Number>>(
+    plan: &Plan<L::Real>,
+    pairs: &[[usize; 2]],
+    pass: InputGradient<L::Real>,
+) {
+    if L::TILE_ROWS >= 6 {
+        input_gradient_of::<L, 3>(plan, pairs, pass);
+    } else {
+        input_gradient_of::<L, 1>(plan, pairs, pass);
+    }
+}
+
+#[inline(always)]
+fn input_gradient_of<L: Lanes<Real: Number>, const PAIRS: usize>(
+    plan: &Plan<L::Real>,
+    pairs: &[[usize; 2]],
+    pass: InputGradient<L::Real>,
+) {
+    let (dim, units) = (plan.dim, plan.units());
+    let InputGradient { hidden, attention, gradient, vectors, vector_gradients } = pass;
+    let zero = [L::splat(L::Real::default()); UNITS];
+    let groups = hidden.chunks_exact(PAIRS * units).zip(attention.chunks(PAIRS));
+    for ((hidden, attention), pairs) in groups.zip(pairs.chunks(PAIRS)) {
+        let inputs: [&[Packet<L::Real>]; PAIRS] = array::from_fn(|pair| &hidden[pair * units..][..units]);
+        for (tile, weights) in plan.backward.chunks_exact(units).enumerate() {
+            let sums = sums::<L, PAIRS>(weights, inputs, zero);
+            let start = tile * UNITS;
+            for ((sums, attention), fields) in sums.into_iter().zip(attention).zip(pairs) {
+                let attention = L::load(attention);
+                let [left, right] = fields.map(|field| field * dim + start);
+                for (unit, sum) in sums.into_iter().enumerate().take(dim - start) {
+                    let sum = sum.plus_product(attention, L::load(&gradient[start + unit]));
+                    for (own, other) in [(left, right), (right, left)] {
+                        let target = &mut vector_gradients[own + unit];
+                        L::load(target).plus_product(sum, L::load(&vectors[other + unit])).store(target);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of `products` and `hidden` over a group's pairs to `sums`, `[dim, units]`.
+#[inline(always)]
+pub(super) fn weight_gradient<L: Lanes<Real: Number>>(
+    plan: &Plan<L::Real>,
+    products: &[Packet<L::Real>],
+    hidden: &[Packet<L::Real>],
+    sums: &mut [Packet<L::Real>],
+) {
+    let mut start = 0;
+    while start < plan.dim {
+        let left = plan.dim - start;
+        // Four are two and two: a tile of one would leave the processor waiting for its few sums.
+        let dims = if L::TILE_ROWS < 6 || left == 1 {
+            weight_tile::<L, 1>(plan, start, products, hidden, sums)
+        } else if left == 2 || left == 4 {
+            weight_tile::<L, 2>(plan, start, products, hidden, sums)
+        } else {
+            weight_tile::<L, 3>(plan, start, products, hidden, sums)
+        };
+        start += dims;
+    }
+}
+
+/// The sums of so many dims from `start`; returns their number.
+#[inline(always)]
+fn weight_tile<L: Lanes<Real: Number>, const DIMS: usize>(
+    plan: &Plan<L::Real>,
+    start: usize,
+    products: &[Packet<L::Real>],
+    hidden: &[Packet<L::Real>],
+    sums: &mut [Packet<L::Real>],
+) -> usize {
+    let (dim, units) = (plan.dim, plan.units());
+    for unit in (0..units).step_by(UNITS) {
+        let place = |row: usize, column: usize| (start + row) * units + unit + column;
+        let mut tile: [[L; UNITS]; DIMS] =
+            array::from_fn(|row| array::from_fn(|column| L::load(&sums[place(row, column)])));
+        for (products, hidden) in products.chunks_exact(dim).zip(hidden.chunks_exact(units)) {
+            let (products, hidden) = (&products[start..][..DIMS], &hidden[unit..][..UNITS]);
+            let products: [L; DIMS] = array::from_fn(|row| L::load(&products[row]));
+            for column in 0..UNITS {
+                let gradient = L::load(&hidden[column]);
+                for row in 0..DIMS {
+                    tile[row][column] = tile[row][column].plus_product(products[row], gradient);
+                }
+            }
+        }
+        for (row, tile) in tile.into_iter().enumerate() {
+            for (column, sum) in tile.into_iter().enumerate() {
+                sum.store(&mut sums[place(row, column)]);
+            }
+        }
+    }
+    DIMS
+}
