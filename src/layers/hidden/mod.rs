@@ -80,3 +80,105 @@ fn dropping(dropout: &Dropout, device: &Device) -> Option<Dropping> {
     let key = draws.into_iter().fold(0, |key, draw| key << 16 | (draw * 65_536.0) as u64);
     Some(Dropping::new(key, dropout.prob))
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::DropoutConfig;
+
+    use super::*;
+
+    /// `[batch, input, units]`; the last ones take several blocks of rows.
+    const SIZES: [[usize; 3]; 4] = [[1, 1, 1], [5, 7, 3], [131, 17, 33], [300, 70, 9]];
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().try_to_vec().unwrap()
+    }
+
+    fn leaf<const D: usize>(factor: usize, shape: [usize; D], device: &Device) -> Tensor<D> {
+        let count = shape.iter().product::<usize>();
+        let values: Vec<f32> = (0..count).map(|number| ((number * factor % 101) as f32 - 50.0) / 60.0).collect();
+        Tensor::from_data(TensorData::new(values, shape), device).require_grad()
+    }
+
+    /// Output, then the gradients of input, weight and bias.
+    fn run(sizes: [usize; 3], forward: impl Fn(Tensor<2>, Tensor<2>, Tensor<1>) -> Tensor<2>) -> [Vec<f32>; 4] {
+        let ([batch, width, units], device) = (sizes, Device::flex().autodiff());
+        let (input, weight) = (leaf(37, [batch, width], &device), leaf(53, [width, units], &device));
+        let bias = leaf(29, [units], &device);
+        let output = forward(input.clone(), weight.clone(), bias.clone());
+        let gradients = output.clone().square().sum().backward();
+        [
+            values(output),
+            values(input.grad(&gradients).unwrap()),
+            values(weight.grad(&gradients).unwrap()),
+            values(bias.grad(&gradients).unwrap()),
+        ]
+    }
+
+    /// 1e-4 of each part's largest number: both ways sum some hundred f32 products, in different orders.
+    #[track_caller]
+    fn assert_near(found: &[Vec<f32>; 4], expected: &[Vec<f32>; 4]) {
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(found.len(), expected.len());
+            let largest = expected.iter().fold(1.0_f32, |largest, value| largest.max(value.abs()));
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-4 * largest, "expected {expected}, found {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_fused_operation_is_the_composed_one() {
+        let without = DropoutConfig::new(0.0).init();
+        for sizes in SIZES {
+            let fused = run(sizes, |input, weight, bias| linear_relu(input, weight, bias, &without));
+            assert_near(&fused, &run(sizes, |input, weight, bias| linear_relu_composed(input, weight, bias, &without)));
+            let fused = run(sizes, linear);
+            assert_near(&fused, &run(sizes, |input, weight, bias| module::linear(input, weight, Some(bias))));
+        }
+    }
+
+    /// With the units that it dropped taken for a mask, the layer is ReLU times that mask.
+    #[test]
+    fn dropout_passes_the_gradient_of_what_it_kept() {
+        let dropping = Dropping::new(7, 0.4);
+        for sizes in SIZES {
+            let [batch, _, units] = sizes;
+            let mask = TensorData::new(kernel::dropout_mask(dropping, batch, units), [batch, units]);
+            let fused = run(sizes, |input, weight, bias| {
+                operation::hidden(input, weight, bias, Activation::ReluDropout(dropping))
+            });
+            let masked = run(sizes, |input, weight, bias| {
+                let mask = Tensor::from_data(mask.clone(), &input.device());
+                activation::relu(module::linear(input, weight, Some(bias))) * mask
+            });
+            assert_near(&fused, &masked);
+        }
+    }
+
+    #[test]
+    fn dropout_follows_the_seed_of_the_device() {
+        let (device, dropout) = (Device::flex().autodiff(), DropoutConfig::new(0.5).init());
+        let keys = |seed| {
+            device.seed(seed);
+            [dropping(&dropout, &device).unwrap(), dropping(&dropout, &device).unwrap()]
+        };
+        let first = keys(3);
+        assert_ne!(first[0], first[1], "each layer draws its own");
+        assert_ne!(first, keys(4));
+        assert!(dropping(&dropout, &device.inner()).is_none(), "evaluation drops nothing");
+    }
+
+    #[test]
+    fn a_frozen_input_leaves_the_weight_its_gradient() {
+        let device = Device::flex().autodiff();
+        let input = leaf(37, [5, 4], &device).detach();
+        let (weight, bias) = (leaf(53, [4, 3], &device), leaf(29, [3], &device));
+        let gradients = linear(input.clone(), weight.clone(), bias).sum().backward();
+        assert!(input.grad(&gradients).is_none());
+        let sums = values(input.sum_dim(0).flatten::<1>(0, 1));
+        for (place, found) in values(weight.grad(&gradients).unwrap()).into_iter().enumerate() {
+            assert!((found - sums[place / 3]).abs() < 1e-5, "expected {}, found {found}", sums[place / 3]);
+        }
+    }
+}
