@@ -10,6 +10,7 @@ use divan::{
 use secn::{
     layers::{
         cross_stack::kernel::{self, Activation, Form, Product, Weights},
+        hidden::kernel as hidden_layer,
         pair_attention::kernel as pair_attention_kernel,
         pairwise::kernel as pairwise,
     },
@@ -100,5 +101,21 @@ fn pair_attention(bencher: Bencher, batch: usize) {
         let attended = pair_attention_kernel::forward(&weights, black_box(&vectors), FIELDS);
         let kept = pair_attention_kernel::Kept { pooled: &attended.pooled, statistics: &attended.statistics };
         pair_attention_kernel::backward(&weights, black_box(&vectors), FIELDS, kept, &gradient)
+    });
+}
+
+/// The first hidden layer of an MLP, with dropout. Its line in `GHz` counts floating-point operations, too.
+#[divan::bench(args = BATCHES)]
+fn hidden(bencher: Bencher, batch: usize) {
+    const UNITS: usize = 400;
+    let sizes = hidden_layer::Sizes { batch, input: FIELDS * DIM, units: UNITS };
+    let activation = hidden_layer::Activation::ReluDropout(hidden_layer::Dropping::new(1, 0.2));
+    let (input, gradient) = (numbers(1, batch * sizes.input, 1.0), numbers(2, batch * UNITS, 1.0));
+    let (weight, bias) = (numbers(3, sizes.input * UNITS, 0.05), numbers(4, UNITS, 0.1));
+    let operations = CyclesCount::new(6 * batch * sizes.input * UNITS);
+    let bencher = bencher.counter(ItemsCount::new(batch)).counter(operations);
+    bencher.with_inputs(|| gradient.clone()).bench_local_refs(|gradient| {
+        let output = hidden_layer::forward(sizes, black_box(&input), &weight, &bias, activation);
+        hidden_layer::backward(sizes, [&input, &weight, &output], activation, gradient, true)
     });
 }

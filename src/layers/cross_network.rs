@@ -4,11 +4,12 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Tensor, activation, module::linear},
+    tensor::{Tensor, activation},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
+    hidden::linear,
     mlp::{MlpBody, MlpConfig},
     parameters::Parameters,
 };
@@ -102,7 +103,7 @@ struct CrossLayer {
 
 impl CrossLayer {
     fn forward(&self, hidden: Tensor<2>, first: Tensor<2>) -> Tensor<2> {
-        let product = first * linear(hidden.clone(), self.weight.val(), Some(self.bias.val()));
+        let product = first * linear(hidden.clone(), self.weight.val(), self.bias.val());
         let gated = match &self.gate {
             Some(gate) => product * activation::sigmoid(hidden.clone().matmul(gate.val())),
             None => product,

@@ -3,10 +3,10 @@
 use burn::{
     module::{Module, Param},
     nn::{Dropout, DropoutConfig, Linear},
-    tensor::{Tensor, activation, module::linear},
+    tensor::Tensor,
 };
 
-use super::{batch_norm::BatchNorm, parameters::Parameters};
+use super::{batch_norm::BatchNorm, hidden, parameters::Parameters};
 use crate::ranges::{Count, Share};
 
 /// What an MLP is built from: the keys of a model's table.
@@ -73,12 +73,11 @@ struct HiddenLayer {
 
 impl HiddenLayer {
     fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        let sum = linear(input, self.weight.val(), Some(self.bias.val()));
-        let normed = match &self.norm {
-            Some(norm) => norm.forward(sum),
-            None => sum,
-        };
-        self.dropout.forward(activation::relu(normed))
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        match &self.norm {
+            Some(norm) => hidden::relu_dropout(norm.forward(hidden::linear(input, weight, bias)), &self.dropout),
+            None => hidden::linear_relu(input, weight, bias, &self.dropout),
+        }
     }
 }
 

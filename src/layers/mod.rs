@@ -6,6 +6,7 @@ pub mod cin;
 pub mod cross_network;
 pub mod cross_stack;
 mod flex;
+pub mod hidden;
 mod lanes;
 pub mod layer_norm;
 pub mod mlp;
