@@ -14,6 +14,8 @@ mod derived;
 mod draft;
 mod encode;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod key;
 mod keys;
 mod many;
