@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    DataConfig, DataError, FormatName, Input, OnBadRow, Reader, RowBlock, Wanted, beginning, columns, look, schema, split,
+    DataConfig, DataError, FormatName, Input, OnBadRow, Reader, RowBlock, Wanted, beginning, columns, look, schema,
+    split,
 };
 use crate::schema::FieldKind;
 
