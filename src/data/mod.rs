@@ -14,6 +14,8 @@ mod config;
 mod criteo;
 mod delimited;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod input;
 mod label;
 mod layout;

@@ -15,6 +15,8 @@ mod draft;
 mod encode;
 mod error;
 mod event;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hex_map;
 mod key;
 mod keys;

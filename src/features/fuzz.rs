@@ -1,0 +1,94 @@
+//! What holds for files that a preparation wrote and something else changed, as `data/fuzz.rs` says for rows.
+
+use std::{fs, path::Path};
+
+use super::{
+    cache::{Cache, EncodedReader},
+    config::FeaturesConfig,
+    error::FeaturesError,
+    vocabulary::Vocabulary,
+};
+use crate::data::DataConfig;
+
+/// The names that [`check_reader`] takes; `config` is a file with the tables `[data]` and `[features]`.
+pub const READERS: [&str; 3] = ["vocabulary", "cache", "config"];
+
+/// Reads `bytes` as a file in `folder` and gives what happened: what was found, or the error without its numbers.
+///
+/// # Panics
+/// Where an error doesn't name the file, what was read can't be used, and for an unknown name.
+pub fn check_reader(name: &str, folder: &Path, bytes: &[u8]) -> String {
+    let path = folder.join(name);
+    fs::write(&path, bytes).expect("the folder can be written to");
+    match name {
+        "vocabulary" => vocabulary(&path),
+        "cache" => cache(&path),
+        "config" => config(bytes),
+        other => panic!("expected one of {READERS:?}, found `{other}`"),
+    }
+}
+
+/// A vocabulary that loads can be saved, and loads again as itself.
+fn vocabulary(path: &Path) -> String {
+    let vocabulary = match Vocabulary::load(path) {
+        Ok(vocabulary) => vocabulary,
+        Err(error) => return told(&error, path),
+    };
+    vocabulary.save(path).expect("a vocabulary that was loaded can be saved");
+    let again = Vocabulary::load(path).expect("a vocabulary that was saved can be loaded");
+    assert_eq!((again.table_rows(), again.counts()), (vocabulary.table_rows(), vocabulary.counts()));
+    format!("{} ids", vocabulary.table_rows())
+}
+
+/// Every row of a cache that opens can be had, by both readers, with ids below the table's rows.
+fn cache(path: &Path) -> String {
+    let streamed = EncodedReader::open(path).and_then(|reader| reader.collect::<Result<Vec<_>, _>>());
+    let streamed = streamed.map(|batches| batches.iter().map(|batch| batch.labels.len()).sum::<usize>());
+    if let Err(error) = &streamed {
+        told(error, path);
+    }
+    let cache = match Cache::open(path) {
+        Ok(cache) => cache,
+        Err(error) => return told(&error, path),
+    };
+    for row in 0..cache.rows() {
+        assert!(cache.ids(row).iter().all(|id| (*id as usize) < cache.table_rows()), "an id beyond the table");
+        assert_eq!(cache.values(row).map_or(cache.columns(), <[f32]>::len), cache.columns());
+        assert!(cache.label(row) <= 1, "a label is {}", cache.label(row));
+        (cache.weight(row), cache.group(row));
+    }
+    assert!(cache.extra().iter().all(|field| (*field as usize) < cache.fields()), "an extra column's field");
+    format!("{} rows", cache.rows())
+}
+
+/// A config that is read is written as one that reads as itself.
+fn config(bytes: &[u8]) -> String {
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Config {
+        data: DataConfig,
+        #[serde(default)]
+        features: FeaturesConfig,
+    }
+    let config = std::str::from_utf8(bytes).map_err(|error| error.to_string());
+    match config.and_then(|text| toml::from_str::<Config>(text).map_err(|error| error.message().to_owned())) {
+        Err(error) => without_digits(&error),
+        Ok(config) => {
+            let text = toml::to_string(&config).expect("a config that was read can be written");
+            let again: Config = toml::from_str(&text).expect("a config that was written can be read");
+            assert_eq!(again, config, "{text}");
+            format!("{} lines", text.lines().count())
+        }
+    }
+}
+
+fn told(error: &FeaturesError, path: &Path) -> String {
+    let text = error.to_string();
+    let name = path.to_string_lossy().into_owned();
+    assert!(text.contains(&name), "expected the file's name in the error, found `{text}`");
+    without_digits(&text.replace(&name, ""))
+}
+
+fn without_digits(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_ascii_digit()).collect()
+}
