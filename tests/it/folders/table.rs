@@ -105,7 +105,14 @@ pub(super) const SETS: &[Set] = &[
     set("automl-401_bac", "401_bac_train.data", [702, 84], None, 1, "format = \"automl\"\nlabel = 0"),
     set("automl-abalone", "abalone_test.data", [1_253, 1], None, 8, "format = \"automl\"\nlabel = 0"),
     set("automl-adult-200", "adult_train.data", [200, 176], None, 24, "format = \"automl\"\nlabel = 0"),
-    set("automl-iris", "iris_train.data", [105, 30], Some(("iris_test.data", [30, 14])), 4, "format = \"automl\"\nlabel = 0"),
+    set(
+        "automl-iris",
+        "iris_train.data",
+        [105, 30],
+        Some(("iris_test.data", [30, 14])),
+        4,
+        "format = \"automl\"\nlabel = 0",
+    ),
     set(
         "automl-madeline",
         "madeline_train.data.gz",
@@ -278,7 +285,11 @@ pub(super) const REFUSED: &[Refused] = &[
         "automl-cadata-200",
         "cadata_train.data",
         AUTOML,
-        &["cadata_public.info:", "`binary.classification`, found `regression`", "hint: `data.label = { column = 0, at_least"],
+        &[
+            "cadata_public.info:",
+            "`binary.classification`, found `regression`",
+            "hint: `data.label = { column = 0, at_least",
+        ],
     ),
     refused(
         "automl-iris",
@@ -310,7 +321,12 @@ pub(super) const REFUSED: &[Refused] = &[
         "format = \"libffm\"",
         &["small_train.txt:1, token 1: expected the value 1", "found `0:0:0.3651`", "hint: "],
     ),
-    refused("criteo-variants", "airs_test.csv.gz", CRITEO_ID, &["airs_test.csv.gz: expected a column `Label`", "hint: "]),
+    refused(
+        "criteo-variants",
+        "airs_test.csv.gz",
+        CRITEO_ID,
+        &["airs_test.csv.gz: expected a column `Label`", "hint: "],
+    ),
     refused(
         "criteo-variants",
         "paddlerec_slot_sample_train.txt",
@@ -323,7 +339,12 @@ pub(super) const REFUSED: &[Refused] = &[
         LIBSVM,
         &["featindex.fm.txt.gz:1: expected `label index:1 …`", "found `weekday:other"],
     ),
-    refused("ml-100k-atomic", "ml-100k.user", "format = \"tsv\"", &["ml-100k.user: expected a column `label`", "hint: "]),
+    refused(
+        "ml-100k-atomic",
+        "ml-100k.user",
+        "format = \"tsv\"",
+        &["ml-100k.user: expected a column `label`", "hint: "],
+    ),
     refused(
         "obd-10k",
         "random_women_item_context.csv",
@@ -346,7 +367,10 @@ pub(super) const REFUSED: &[Refused] = &[
         "parquet",
         "fuxictr_tiny_emb_train.parquet",
         "format = \"parquet\"",
-        &["column `feat3`: expected values, or lists of categories, found a list of", "hint: `data.drop = [\"feat3\"]`"],
+        &[
+            "column `feat3`: expected values, or lists of categories, found a list of",
+            "hint: `data.drop = [\"feat3\"]`",
+        ],
     ),
     refused(
         "parquet",
