@@ -43,7 +43,7 @@ pub use layout::{Wanted, schema};
 pub use reader::{RawBlock, Reader};
 pub use records::Separator;
 pub use rows::{RowBlock, split};
-pub use sniff::{Look, Oddity, beginning, columns, look};
+pub use sniff::{Look, Oddity, beginning, columns, look, whole};
 pub use stdin::spool_stdin;
 
 use layout::{FixedLabel, Head, Sample};
