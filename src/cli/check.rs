@@ -91,9 +91,7 @@ fn start(data: &[String], problems: &mut Vec<Problem>) -> anyhow::Result<(Config
         return Err(UsageError(text.to_owned()).into());
     };
     let guess = guess(path)?;
-    if let Some(open) = guess.open {
-        problems.push(Problem { what: open, todo: None, grave: false });
-    }
+    problems.extend(guess.notes.into_iter().map(|what| Problem { what, todo: None, grave: false }));
     let files: Vec<String> = data.iter().map(|file| format!("{file:?}")).collect();
     let toml = format!("[data]\n{}\ntrain = [{}]\nvalidation = 0.1\n", guess.lines.join("\n"), files.join(", "));
     let config = toml::from_str(&toml).with_context(|| format!("cannot make a config for {}", path.display()))?;

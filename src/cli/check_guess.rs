@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
+use super::check_header::{FirstLine, first_line, is_criteo_header, is_criteo_row};
 use crate::{
     data::{DataConfig, DataError, FormatName, Input, Reader, RowBlock, Wanted, beginning, columns, split},
     schema::{Field, FieldKind, Schema},
@@ -30,12 +31,15 @@ const LABELS: [&str; 16] = [
     "action",
 ];
 
+const NO_CRITEO_LABEL: &str = "the label is missing: the columns are Criteo's I1 to I13 and C1 to C26 alone, as in a test file, \
+    whose rows `predict` scores";
+
 /// What `[data]` has to say of a file.
 pub(super) struct Guess {
     /// Lines of TOML, without `train`.
     pub(super) lines: Vec<String>,
-    /// What no guess was made of, and what to do about it.
-    pub(super) open: Option<String>,
+    /// What no guess was made of or what may be guessed wrong, and what to do about it; the gravest first.
+    pub(super) notes: Vec<String>,
 }
 
 /// # Errors
@@ -58,23 +62,29 @@ pub(super) fn guess(path: &Path) -> Result<Guess, DataError> {
         return with_label(&input, vec![format_line(FormatName::Arff)]);
     }
     if ends_with("data") && !first.contains([',', '\t']) {
-        return Ok(Guess { lines: vec![format_line(FormatName::Automl)], open: None });
+        return Ok(Guess { lines: vec![format_line(FormatName::Automl)], notes: Vec::new() });
     }
     let names: Vec<&str> = first.split(',').collect();
     if names.contains(&"id") && names.contains(&"hour") && names.contains(&"C1") && names.contains(&"device_id") {
-        return Ok(Guess { lines: vec![format_line(FormatName::Avazu)], open: None });
+        return Ok(Guess { lines: vec![format_line(FormatName::Avazu)], notes: Vec::new() });
     }
     let colons = first.split_whitespace().skip(1).map(|token| token.matches(':').count()).max().unwrap_or(0);
     match colons {
-        2 if !first.contains(',') => return Ok(Guess { lines: vec![format_line(FormatName::Libffm)], open: None }),
+        2 if !first.contains(',') => {
+            return Ok(Guess { lines: vec![format_line(FormatName::Libffm)], notes: Vec::new() });
+        }
         1 if !first.contains([',', '\t']) => {
-            return Ok(Guess { lines: vec![format_line(FormatName::Libsvm)], open: None });
+            return Ok(Guess { lines: vec![format_line(FormatName::Libsvm)], notes: Vec::new() });
         }
         _ => {}
     }
-    let tabs = first.matches('\t').count();
+    let tab_parted: Vec<String> = first.split('\t').map(str::to_owned).collect();
+    if is_criteo_row(&tab_parted) {
+        return Ok(Guess { lines: vec![format_line(FormatName::Criteo)], notes: vec![NO_CRITEO_LABEL.to_owned()] });
+    }
+    let tabs = tab_parted.len() - 1;
     if (tabs == 39 || tabs == 38) && first.split('\t').next().is_some_and(|cell| cell.parse::<i64>().is_ok()) {
-        return Ok(Guess { lines: vec![format_line(FormatName::Criteo)], open: None });
+        return Ok(Guess { lines: vec![format_line(FormatName::Criteo)], notes: Vec::new() });
     }
     table(&input, &lines)
 }
@@ -95,27 +105,29 @@ fn table(input: &Input, lines: &[&str]) -> Result<Guess, DataError> {
     let best = separators.iter().filter_map(|separator| Some((parted(separator)?, *separator))).max();
     let Some((_, separator)) = best else {
         let open = "no separator was found: tabs, `,`, `;` and `|` part no line".to_owned();
-        return Ok(Guess { lines: vec![format_line(FormatName::Csv)], open: Some(open) });
+        return Ok(Guess { lines: vec![format_line(FormatName::Csv)], notes: vec![open] });
     };
     let cells = |line: &str| -> Vec<String> {
         line.split(separator).map(|cell| cell.trim_matches('"').trim().to_owned()).collect()
     };
     let first = cells(lines[0]);
-    let is_number = |cell: &String| cell.parse::<f64>().is_ok();
-    let distinct: BTreeSet<&String> = first.iter().collect();
-    // the first name may be empty, as where an index was written beside a table
-    let has_header =
-        !first.iter().any(is_number) && !first.iter().skip(1).any(String::is_empty) && distinct.len() == first.len();
+    let others: Vec<Vec<String>> = lines[1..].iter().map(|line| cells(line)).collect();
+    let FirstLine { is_header, note } = first_line(&first, &others);
     let format = if separator == '\t' { FormatName::Tsv } else { FormatName::Csv };
     let mut toml = vec![format_line(format)];
     if !matches!(separator, '\t' | ',') {
         toml.push(format!("separator = \"{separator}\""));
     }
-    if !has_header {
+    if !is_header {
         let names: Vec<String> = (0..first.len()).map(|column| format!("\"c{column}\"")).collect();
         toml.push(format!("columns = [{}]", names.join(", ")));
     }
-    with_label(input, toml)
+    if is_criteo_header(&first) || is_criteo_row(&first) {
+        return Ok(Guess { lines: toml, notes: vec![NO_CRITEO_LABEL.to_owned()] });
+    }
+    let mut guess = with_label(input, toml)?;
+    guess.notes.extend(note);
+    Ok(guess)
 }
 
 /// Adds the label of a table whose columns have names.
@@ -141,27 +153,27 @@ fn with_label(input: &Input, mut lines: Vec<String>) -> Result<Guess, DataError>
         .or(named);
     let Some(column) = chosen else {
         let open = "no column has two values: name the label's by `data.label`, or split numbers by `{ column = …, at_least = … }`";
-        return Ok(Guess { lines, open: Some(open.to_owned()) });
+        return Ok(Guess { lines, notes: vec![open.to_owned()] });
     };
     lines.push(format!("label = {:?}", columns[column].0));
-    let mut open = None;
+    let mut notes = Vec::new();
     let is_written = written(&values[column]) || (named == Some(column) && zero_one(&values[column]));
     if !is_written {
         let found: Vec<&String> = values[column].iter().filter(|value| !value.is_empty()).collect();
         if let [_, positive] = found[..] {
             lines.push(format!("positive = {positive:?}"));
-            open = Some(format!(
+            notes.push(format!(
                 "which of the label's values `{}` and `{positive}` is the positive one is a guess",
                 found[0]
             ));
         } else {
-            open = Some(format!(
+            notes.push(format!(
                 "the column `{}` has more than two values: `data.label = {{ column = …, at_least = … }}` splits numbers, `data.positive` and `data.negative = \"*\"` take one value",
                 columns[column].0
             ));
         }
     }
-    Ok(Guess { lines, open })
+    Ok(Guess { lines, notes })
 }
 
 /// The first distinct values of each column, at most three.

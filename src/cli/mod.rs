@@ -2,6 +2,7 @@
 
 mod check;
 mod check_guess;
+mod check_header;
 mod check_rows;
 mod compare;
 mod compare_plan;

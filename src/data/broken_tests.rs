@@ -153,3 +153,14 @@ fn numbers_beyond_integers_are_categories_as_written() {
         table(FormatName::Criteo, format!("{}\n", criteo_line("1", number)).as_bytes());
     }
 }
+
+#[test]
+fn a_title_before_rows_without_a_header_is_refused_or_left_out() {
+    let mut named = config(FormatName::Csv);
+    named.columns = ["label", "x", "y"].map(String::from).to_vec();
+    let text = b"|a title\n1,a,b\n";
+    let error = read(&named, text, 64, true).unwrap_err();
+    assert!(error.to_string().contains(":1: expected the 3 columns of `data.columns`, found 1 cells"), "{error}");
+    named.on_bad_row = OnBadRow::Skip;
+    assert_eq!(read(&named, text, 64, true).unwrap(), [(Some(1), vec![b"a".to_vec(), b"b".to_vec()], 2)]);
+}

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{FormatName, LabelConfig, Separator};
 use crate::seed::Seed;
 
+/// The largest number that `data.columns` may be.
+const MOST_COLUMNS: u32 = 100_000;
+
 /// Which rows there are and how their columns are used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,8 +60,9 @@ pub struct DataConfig {
     /// What separates the cells of CSV, one ASCII character. Default: `","`.
     #[serde(default)]
     pub separator: Separator,
-    /// The columns' names, for CSV and TSV without a header. Default: none, the first line names them.
-    #[serde(default)]
+    /// The columns' names, for CSV and TSV without a header; a number N stands for `c0` to `cN-1`. Default: none, the first
+    /// line names them.
+    #[serde(default, deserialize_with = "names_or_count")]
     pub columns: Vec<String>,
     /// What a row that cannot be read does. Default: `fail`.
     #[serde(default)]
@@ -271,6 +275,30 @@ fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String
     if list.is_empty() { Err(de::Error::custom("expected at least one path, found an empty list")) } else { Ok(list) }
 }
 
+/// A list of names, or how many columns there are, which are then named by their positions.
+fn names_or_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct NamesVisitor;
+    impl<'de> Visitor<'de> for NamesVisitor {
+        type Value = Vec<String>;
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(formatter, "the columns' names or a number of columns from 1 to {MOST_COLUMNS}")
+        }
+        fn visit_i64<E: de::Error>(self, count: i64) -> Result<Vec<String>, E> {
+            let known = u32::try_from(count).ok().filter(|count| (1..=MOST_COLUMNS).contains(count));
+            let count = known.ok_or_else(|| E::invalid_value(de::Unexpected::Signed(count), &self))?;
+            Ok((0..count).map(|column| format!("c{column}")).collect())
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
+            let mut names = Vec::new();
+            while let Some(name) = list.next_element()? {
+                names.push(name);
+            }
+            Ok(names)
+        }
+    }
+    deserializer.deserialize_any(NamesVisitor)
+}
+
 fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let Text(text) = Text::deserialize(deserializer)?;
     Ok(if text.is_empty() { None } else { Some(text) })
@@ -330,6 +358,8 @@ mod tests {
             "validation = { row = \"a\" }",
             "label = -1",
             "split_by = \"time\"",
+            "columns = 0",
+            "columns = -3",
             "no_such_key = 1",
         ] {
             let message = with(line).unwrap_err();
@@ -347,6 +377,13 @@ mod tests {
         for key in keys.split(' ') {
             assert!(written.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}: {written}");
         }
+    }
+
+    #[test]
+    fn a_number_of_columns_names_them_by_their_positions() {
+        let config = with("columns = 3").unwrap();
+        assert_eq!(config.columns, ["c0", "c1", "c2"]);
+        assert_eq!(config, with("columns = [\"c0\", \"c1\", \"c2\"]").unwrap());
     }
 
     #[test]

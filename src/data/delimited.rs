@@ -4,7 +4,7 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
 use memchr::{memchr, memchr_iter};
 
 use super::{
-    ColumnRef, DataConfig, DataError, Format, Place, RowBlock, Separator,
+    ColumnRef, DataConfig, DataError, Format, OnBadRow, Place, RowBlock, Separator,
     error::excerpt,
     layout::Head,
     records::{End, Records, without_line_end},
@@ -95,7 +95,8 @@ fn without_header(found: &[String], place: &Place, config: &DataConfig) -> Resul
     if found.len() + 1 == names.len() {
         names = without_label(names, &config.label.column);
     }
-    if found.len() != names.len() {
+    // a first line that is no row is left out as any other, and counted
+    if found.len() != names.len() && config.on_bad_row != OnBadRow::Skip {
         return Err(DataError::Columns { place: place.clone(), expected: names.len(), found: found.len() });
     }
     Ok(Head { names, kinds: None, is_header: false, hidden: 0, numbering: None })

@@ -46,7 +46,7 @@ pub use layout::{Wanted, schema};
 pub use reader::{RawBlock, Reader};
 pub use records::Separator;
 pub use rows::{RowBlock, split};
-pub use sniff::{Look, Oddity, beginning, columns, look};
+pub use sniff::{Look, Oddity, beginning, columns, look, whole};
 pub use stdin::spool_stdin;
 pub use vectors::{VectorSource, read_vectors};
 

@@ -133,6 +133,16 @@ pub fn beginning(input: &Input, bytes: usize) -> Result<Vec<u8>, DataError> {
     Ok(beginning)
 }
 
+/// A small text as a whole, unpacked.
+///
+/// # Errors
+/// [`DataError`] for a file that can't be read or is no text.
+pub fn whole(input: &Input) -> Result<Vec<u8>, DataError> {
+    let (mut text, mut whole) = (Text::rows(input, &Arc::default())?, Vec::new());
+    while text.read_more(&mut whole, CHUNK_BYTES)? > 0 {}
+    Ok(whole)
+}
+
 /// All columns of a file with their kinds, as its format tells them, the label's among them.
 ///
 /// # Errors

@@ -31,11 +31,32 @@ fn year_to_hour(cell: &[u8]) -> Option<f64> {
 
 fn iso(cell: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(cell).ok()?;
-    let text = text.strip_suffix('Z').unwrap_or(text);
     let (date, time) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
+    let (time, ahead_seconds) = without_zone(time)?;
     let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok()?;
     let time = NaiveTime::parse_from_str(time, "%H:%M:%S%.f").or_else(|_| NaiveTime::parse_from_str(time, "%H:%M"));
-    Some(since_1970(date.and_time(time.ok()?)))
+    Some(since_1970(date.and_time(time.ok()?)) - ahead_seconds)
+}
+
+/// A time of day without the zone behind it (`Z`, `+02`, `+0200` or `+02:00`), and how many seconds that is ahead of UTC.
+fn without_zone(time: &str) -> Option<(&str, f64)> {
+    if let Some(time) = time.strip_suffix('Z') {
+        return Some((time, 0.0));
+    }
+    let Some((time, zone)) = time.rfind(['+', '-']).map(|sign| time.split_at(sign)) else { return Some((time, 0.0)) };
+    let (sign, zone) = zone.split_at(1);
+    let (hours, minutes) = match zone.split_once(':') {
+        Some(parts) => parts,
+        None if zone.len() == 4 => zone.split_at_checked(2)?,
+        None => (zone, "00"),
+    };
+    let pair = |text: &str, most: u32| {
+        let is_pair = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u32>().ok().filter(|number| is_pair && *number <= most)
+    };
+    let minutes = 60 * pair(hours, 23)? + pair(minutes, 59)?;
+    let seconds = f64::from(60 * minutes);
+    Some((time, if sign == "-" { -seconds } else { seconds }))
 }
 
 fn since_1970(time: NaiveDateTime) -> f64 {
@@ -62,6 +83,10 @@ mod tests {
             ("2014-10-21T13:00:00", TimeFormat::Iso, 1_413_896_400.0),
             ("2014-10-21 13:00", TimeFormat::Iso, 1_413_896_400.0),
             ("2014-10-21T13:00:00.250Z", TimeFormat::Iso, 1_413_896_400.0),
+            ("2014-10-21 13:00:00.250001+00:00", TimeFormat::Iso, 1_413_896_400.0),
+            ("2014-10-21T15:00:00+02:00", TimeFormat::Iso, 1_413_896_400.0),
+            ("2014-10-21 07:30-0530", TimeFormat::Iso, 1_413_896_400.0),
+            ("2014-10-21 15:00+02", TimeFormat::Iso, 1_413_896_400.0),
             ("1413896400", TimeFormat::Unix, 1_413_896_400.0),
             ("1413896400123", TimeFormat::UnixMilliseconds, 1_413_896_400.0),
             ("-1", TimeFormat::Unix, -1.0),
@@ -80,7 +105,10 @@ mod tests {
             ("1410210x", TimeFormat::YearToHour),
             ("2014-02-30", TimeFormat::Iso),
             ("21.10.2014", TimeFormat::Iso),
-            ("2014-10-21T13:00:00+02:00", TimeFormat::Iso),
+            ("2014-10-21T13:00:00+24:00", TimeFormat::Iso),
+            ("2014-10-21T13:00:00+2", TimeFormat::Iso),
+            ("2014-10-21T13:00:00+02:0é", TimeFormat::Iso),
+            ("2014-10-21T13:00:00+", TimeFormat::Iso),
             ("1e300", TimeFormat::Unix),
             ("now", TimeFormat::UnixMilliseconds),
         ] {

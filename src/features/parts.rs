@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::error::{FeaturesError, io_error};
+use super::error::FeaturesError;
 use crate::{
-    data::{RowBlock, SplitBy, Validation},
+    data::{Input, RowBlock, SplitBy, Validation, whole},
     seed::{Seed, mix, unit},
 };
 
@@ -73,8 +73,9 @@ impl Splitter {
     }
 }
 
+/// The numbers of a file, plain or packed, ascending.
 fn read_row_numbers(path: &Path) -> Result<Vec<u64>, FeaturesError> {
-    let text = std::fs::read_to_string(path).map_err(io_error(path))?;
+    let text = String::from_utf8_lossy(&whole(&Input::File(path.to_owned()))?).into_owned();
     let mut numbers = Vec::new();
     for (line, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
         let number = text.trim().parse().map_err(|_| FeaturesError::RowNumber {

@@ -135,3 +135,57 @@ fn what_can_not_be_guessed_is_said() {
     assert_eq!((found["rows"].as_u64(), found["bad_rows"].as_u64()), (Some(300), Some(0)));
     assert!(found["config"].as_str().unwrap().contains("label = \"clicked\""), "{found}");
 }
+
+#[test]
+fn a_first_line_that_may_be_a_header_or_a_row_is_told_of() {
+    let experiment = Experiment::new(FM);
+    let numbers = |first: &str| {
+        let row = |row: u64| format!("{},{},{}\n", row % 2, secn::seed::mix(row, 1) % 9, secn::seed::mix(row, 2) % 7);
+        format!("{first}\n{}", (0..300).map(row).collect::<String>())
+    };
+    for (name, first, rows, note) in [
+        (
+            "counted.csv",
+            "0,1,2",
+            300,
+            "the first line counts up and was taken for the header; if it is a row, `data.columns = 3`",
+        ),
+        ("mixed.csv", "click,101,102", 300, "taken for the header, though 2 of its 3 names are numbers"),
+        (
+            "row.csv",
+            "1,8,3",
+            301,
+            "holds numbers alone and was taken for a row; if it names the columns, leave `data.columns`",
+        ),
+    ] {
+        let found = check(&experiment, name, &numbers(first));
+        assert_eq!((found["rows"].as_u64(), found["bad_rows"].as_u64()), (Some(rows), Some(0)), "{name}: {found}");
+        assert_has(&found["problems"].to_string(), &[note]);
+        assert_trains(&experiment, &found);
+    }
+    let found = check(&experiment, "named.csv", &numbers("click,a,b"));
+    assert!(!found["problems"].to_string().contains("first line"), "{found}");
+}
+
+#[test]
+fn criteo_without_its_label_is_not_given_another_one() {
+    let experiment = Experiment::new(FM);
+    let rows = sample("train.txt.gz", 300);
+    let unlabelled: Vec<&str> = rows.lines().map(|line| line.split_once('\t').unwrap().1).collect();
+    let tabs = unlabelled.join("\n") + "\n";
+    let names = (1..=13).map(|number| format!("I{number}")).chain((1..=26).map(|number| format!("C{number}")));
+    let header = names.collect::<Vec<_>>().join(",");
+    let commas = tabs.replace('\t', ",");
+    for (name, text) in [
+        ("tabs.txt", tabs.clone()),
+        // the first integer is missing in many rows
+        ("empty.txt", format!("\t{}", tabs.split_once('\t').unwrap().1)),
+        ("commas.csv", commas.clone()),
+        ("header.csv", format!("{header}\n{commas}")),
+        ("header.tsv", format!("{}\n{tabs}", header.replace(',', "\t"))),
+    ] {
+        let path = experiment.write(name, &text);
+        let message = failure(secn(&["check", "--data"]).arg(path), FAILED);
+        assert_has(&message, &["cannot check the rows: the label is missing: the columns are Criteo's", "hint: "]);
+    }
+}

@@ -14,6 +14,7 @@ mod data;
 mod derived;
 mod devices;
 mod experiment;
+mod folders;
 mod golden;
 mod pretrained;
 mod readme;

@@ -180,6 +180,13 @@ fn shared_files_are_read() {
             4,
         ),
         ("openml-arff/sklearn_id_62.arff.gz", "label = \"type\"\npositive = \"mammal\"\nnegative = \"*\"", 101, 17),
+        ("openml-arff/sklearn_id_1.arff.gz", "label = \"class\"\npositive = \"3\"\nnegative = \"*\"", 11, 38),
+        ("openml-arff/sklearn_id_2.arff.gz", "label = \"class\"\npositive = \"3\"\nnegative = \"*\"", 11, 38),
+        ("openml-arff/sklearn_id_40589.arff.gz", "label = \"amazed.suprised\"", 13, 77),
+        ("openml-arff/sklearn_id_40966.arff.gz", "label = \"Genotype\"\npositive = \"Ts65Dn\"", 7, 81),
+        ("openml-arff/sklearn_id_42074.arff.gz", "label = { column = \"points\", at_least = 90 }", 10, 9),
+        ("openml-arff/sklearn_id_42585.arff.gz", "label = 0\npositive = \"Gentoo\"\nnegative = \"*\"", 344, 6),
+        ("openml-arff/sklearn_id_1590.arff.gz", "label = \"class\"\npositive = \">50K\"", 10, 14),
         ("openml-arff/sklearn_id_1119.arff.gz", "label = \"class\"\npositive = \">50K\"", 10, 15),
         ("openml-arff/kc2_train.arff", "label = 21", 469, 21),
         ("openml-arff/kc2_test.arff", "label = 21", 53, 21),
@@ -190,10 +197,28 @@ fn shared_files_are_read() {
         let (found_fields, found, _) = read(&inputs, &config(lines)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!((found.len(), found_fields.len()), (rows, fields), "{name}");
     }
-    // tasks of several classes are told by their labels
-    for (name, label) in [("sklearn_id_61.arff.gz", "class"), ("sklearn_id_62.arff.gz", "type")] {
+    // tasks of several classes and of numbers are told by their first label that is neither 0 nor 1
+    for (name, label, line, found) in [
+        ("sklearn_id_1.arff.gz", "class", 161, "3"),
+        ("sklearn_id_2.arff.gz", "class", 161, "3"),
+        ("sklearn_id_61.arff.gz", "class", 73, "Iris-setosa"),
+        ("sklearn_id_62.arff.gz", "type", 25, "mammal"),
+        ("sklearn_id_561.arff.gz", "class", 95, "199"),
+        ("sklearn_id_40966.arff.gz", "class", 85, "c-CS-m"),
+        ("sklearn_id_42074.arff.gz", "points", 16, "96"),
+        ("sklearn_id_42585.arff.gz", "species", 89, "Adelie"),
+    ] {
         let inputs = resolve(&[shared.join("openml-arff").join(name).to_string_lossy().into_owned()]).unwrap();
         let error = read(&inputs, &config(&format!("label = \"{label}\""))).unwrap_err();
-        assert!(error.to_string().contains("expected 0 or 1") && error.hint().is_some(), "{name}: {error}");
+        let expected = format!("{name}:{line}, field `{label}`: expected 0 or 1, found `{found}`");
+        assert!(error.to_string().ends_with(&expected) && error.hint().is_some(), "{expected}: {error}");
     }
+    // several labels, none of which is named as one
+    let inputs =
+        resolve(&[shared.join("openml-arff/sklearn_id_40589.arff.gz").to_string_lossy().into_owned()]).unwrap();
+    let error = read(&inputs, &config("")).unwrap_err();
+    assert!(
+        error.to_string().contains("expected a column `label` (`data.label`)") && error.hint().is_some(),
+        "{error}"
+    );
 }
