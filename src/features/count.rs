@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::config::MemoryLimit;
 use super::draft::{DraftThread, DraftWriter};
 use super::error::FeaturesError;
-use super::keys::{NumberMap, TextMap};
+use super::keys::{CELLS_AHEAD, NumberMap, TextMap};
 use super::many::Many;
 use super::numeric::{Buckets, Extremes, Moments};
 use super::plan::{FieldPlan, Transform};
@@ -24,8 +24,6 @@ use crate::data::RowBlock;
 
 /// Blocks that wait for a thread.
 const BLOCKS_AHEAD: usize = 8;
-/// Cells that a map is asked for before the first of them is counted.
-const CELLS_AHEAD: usize = 32;
 
 /// A value in the order in which values are met, and the training rows that have it. They stand together, since each visit of a
 /// map's entry costs a miss of the cache.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::keys::{hash_bucket, stable_hash};
+use super::keys::{CELLS_AHEAD, TextMap, hash_bucket, stable_hash};
 use super::many::{Many, Pooling};
 use super::numeric::{between_knots, quantile_bucket};
 use super::vocabulary::{FIRST_VALUE, FieldVocabulary, Lookup, MISSING, UNKNOWN, Vocabulary};
@@ -100,7 +100,7 @@ fn encode_field(vocabulary: &FieldVocabulary, field: usize, rows: &RowBlock, out
     let first = vocabulary.ids.start;
     let bucket = |hash| vocabulary.hashed(hash);
     match &vocabulary.lookup {
-        Lookup::Text(map) => encode_texts(field, first, rows, out, |cell| map.get(cell).unwrap_or(UNKNOWN)),
+        Lookup::Text(map) => encode_known(field, first, map, rows, out),
         Lookup::Buckets(buckets, map) => {
             encode_numbers(field, first, rows, out, |number| map.get(buckets.bucket(number)));
         }
@@ -127,6 +127,19 @@ fn encode_field(vocabulary: &FieldVocabulary, field: usize, rows: &RowBlock, out
         }
         // a field with two columns, and one without cells
         Lookup::Piecewise(_) | Lookup::Derived => {}
+    }
+}
+
+fn encode_known(field: usize, first: u32, map: &TextMap<u32>, rows: &RowBlock, out: &mut Encoded) {
+    let mut ids = out.ids.iter_mut().skip(field).step_by(out.columns);
+    let (mut cells, mut asked) = (rows.cells(field), [&[][..]; CELLS_AHEAD]);
+    for start in (0..rows.rows()).step_by(CELLS_AHEAD) {
+        let asked = &mut asked[..CELLS_AHEAD.min(rows.rows() - start)];
+        asked.iter_mut().zip(cells.by_ref()).for_each(|(asked, cell)| *asked = cell);
+        map.ask(asked.iter().copied());
+        for (cell, output) in asked.iter().zip(ids.by_ref()) {
+            *output = first + if cell.is_empty() { MISSING } else { map.get(cell).unwrap_or(UNKNOWN) };
+        }
     }
 }
 

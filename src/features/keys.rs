@@ -9,6 +9,9 @@ use hashbrown::HashMap;
 use super::hex_map::HexMap;
 use crate::seed::mix;
 
+/// Cells that a map is asked for before the first of them is looked up.
+pub(super) const CELLS_AHEAD: usize = 32;
+
 /// A map of cells' texts.
 ///
 /// Texts of exactly 8 lower-case hex digits, which Criteo's are, have their number for a key.

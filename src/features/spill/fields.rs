@@ -57,7 +57,7 @@ fn texts(runs: &Runs, plan: &FieldPlan, special: [u32; 2], spill: &Spill) -> Res
     };
     let (values, counts) = kept(runs, plan, special, spill, (bytes, TextKey::of, TextKey::cmp))?;
     let hex = values.iter().filter(|value| matches!(value, TextKey::Hex(_))).count();
-    let mut ids = TextMap::with_capacity(hex, values.len() - hex);
+    let mut ids = TextMap::with_capacity(hex, values.len() - hex, UNKNOWN);
     for (value, id) in values.into_iter().zip(FIRST_VALUE..) {
         ids.insert(value, id);
     }
