@@ -84,9 +84,10 @@ impl HiddenKernels for Flex {
         let [input, weight, output] = tensors.map(|tensor| tensor.to_contiguous());
         let sizes = sizes(&input, &weight);
         let tensors = [input.storage(), weight.storage(), output.storage()];
-        // a gradient that nothing else holds is overwritten where it lies
-        let mut gradient = gradient.into_contiguous();
-        let gradients = kernel::backward(sizes, tensors, activation, gradient.storage_mut(), wants_input);
+        // a gradient that nothing else holds any more is overwritten where it lies
+        let mut contiguous = gradient.to_contiguous();
+        drop(gradient);
+        let gradients = kernel::backward(sizes, tensors, activation, contiguous.storage_mut(), wants_input);
         [
             gradients.input.map(|gradient| flex::tensor(gradient, [sizes.batch, sizes.input])),
             Some(flex::tensor(gradients.weight, [sizes.input, sizes.units])),
