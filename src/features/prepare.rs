@@ -222,7 +222,7 @@ impl Work<'_> {
         let mut counters = Counters::start(self.plan, threads, limit, folder, writer);
         let (blocks, progress) = stream_rows(self.data, self.inputs.train.clone(), self.wanted(self.extra()))?;
         let (mut number, mut left_out) = (0, LeftOut::default());
-        let mut spilled = false;
+        let mut told = false;
         for block in blocks {
             let block = block?;
             let rows = block.rows();
@@ -230,8 +230,8 @@ impl Work<'_> {
             let trains = (0..rows).map(|row| !splitter.validates(number + row as u64, &block, row)).collect();
             counters.push(block, trains)?;
             number += rows as u64;
-            if !spilled && counters.spilled() {
-                spilled = true;
+            if !told && counters.spilled() {
+                told = true;
                 (self.observe)(PrepareEvent::Spilling { limit });
             }
             let (bytes, total_bytes) = (progress.read(), progress.total);
@@ -239,8 +239,12 @@ impl Work<'_> {
         }
         splitter.check(&self.data.validation, number)?;
         let (counted, spill) = counters.finish()?;
+        let spilled = spill.happened();
+        if spilled && !told {
+            (self.observe)(PrepareEvent::Spilling { limit });
+        }
         let (vocabulary, ids) = Vocabulary::build(self.plan, counted, &spill)?;
-        Ok(FirstPass { vocabulary, ids, left_out, spilled: spill.happened() })
+        Ok(FirstPass { vocabulary, ids, left_out, spilled })
     }
 
     /// Pass 2 over drafts.
