@@ -47,7 +47,7 @@ pub fn look(input: &Input, limit_bytes: u64) -> Result<Look, DataError> {
         look.bytes += read as u64;
         let at_end = read == 0;
         let mut start = 0;
-        if look.lines == 0 && rest.starts_with(BYTE_ORDER_MARK) {
+        if look.bytes == read as u64 && rest.starts_with(BYTE_ORDER_MARK) {
             note(&mut firsts, MARK, 1);
             start = BYTE_ORDER_MARK.len();
         }
@@ -157,6 +157,16 @@ pub fn columns(config: &DataConfig, input: &Input) -> Result<Vec<(String, FieldK
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_is_one_at_the_start_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.txt");
+        std::fs::write(&path, b"\xEF\xBB\xBF\xEF\xBB\xBF").unwrap();
+        let look = look(&Input::File(path), u64::MAX).unwrap();
+        let found: Vec<&str> = look.oddities.iter().map(|oddity| oddity.found.as_str()).collect();
+        assert_eq!((look.lines, found), (1, vec!["a byte order mark"]));
+    }
 
     #[test]
     fn what_is_odd_is_told_where_it_stands_first() {

@@ -16,7 +16,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use super::batch::Batch;
 use super::encode::Encoded;
 use super::error::{FeaturesError, arrow_error, damaged, io_error};
-use super::mapped::read_mapped;
+use super::mapped::{check, read_mapped};
 use super::vocabulary::Vocabulary;
 
 /// Rows of one record batch, so that a row is found by a shift.
@@ -355,6 +355,7 @@ impl EncodedReader {
     /// # Errors
     /// When the file can't be read.
     pub(super) fn open(path: &Path) -> Result<Self, FeaturesError> {
+        check(path)?;
         let file = File::open(path).map_err(io_error(path))?;
         let reader = FileReader::try_new(BufReader::new(file), None).map_err(arrow_error(path))?;
         let rows = (reader.num_batches() * BATCH_ROWS) as u64;

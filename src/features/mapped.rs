@@ -1,6 +1,7 @@
 //! An Arrow IPC file in memory without a copy: the one place that maps files.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::{FileDecoder, read_footer_length};
-use arrow_ipc::{Block, root_as_footer};
+use arrow_ipc::{Block, Footer, root_as_footer, root_as_message};
 use arrow_schema::{ArrowError, SchemaRef};
 use memmap2::Mmap;
 
@@ -45,29 +46,80 @@ fn map(file: &File) -> std::io::Result<Buffer> {
 }
 
 fn decode(buffer: &Buffer) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
-    const TRAILER: usize = 10;
-    let cut = || ArrowError::IpcError("expected a whole Arrow file, found its end cut off".into());
-    let trailer_start = buffer.len().checked_sub(TRAILER).ok_or_else(cut)?;
-    let trailer = buffer[trailer_start..].try_into().map_err(|_| cut())?;
-    let footer_length = read_footer_length(trailer)?;
-    let footer_start = trailer_start.checked_sub(footer_length).ok_or_else(cut)?;
-    let footer = root_as_footer(&buffer[footer_start..trailer_start])
-        .map_err(|error| ArrowError::IpcError(format!("expected an Arrow footer, found none ({error})")))?;
-    let schema = footer.schema().ok_or_else(|| ArrowError::IpcError("expected a schema, found none".into()))?;
+    let (footer, footer_start) = footer(buffer)?;
+    let schema = footer.schema().ok_or_else(|| wrong("expected a schema, found none"))?;
     let schema = Arc::new(try_fb_to_schema(schema)?);
     // a copy of what isn't aligned would be right, but not what this is for
     let decoder = FileDecoder::new(schema.clone(), footer.version()).with_require_alignment(true);
     let mut batches = Vec::new();
     for block in footer.recordBatches().into_iter().flatten() {
-        let bytes = block_range(block, footer_start).ok_or_else(cut)?;
+        let bytes = sound_block(buffer, block, footer_start)?;
         let bytes = buffer.slice_with_length(bytes.start, bytes.len());
         batches.push(decoder.read_record_batch(block, &bytes)?.ok_or_else(cut)?);
     }
     Ok((schema, batches))
 }
 
+/// Whether every record batch of the file at `path` lies within it, with all its columns: a reader makes room for as much as
+/// the file says, and takes its positions for granted.
+///
+/// # Errors
+/// When the file can't be read or says otherwise.
+pub(super) fn check(path: &Path) -> Result<(), FeaturesError> {
+    let file = File::open(path).map_err(io_error(path))?;
+    if file.metadata().map_err(io_error(path))?.len() == 0 {
+        return Err(damaged(path, "expected an Arrow file, found an empty one"));
+    }
+    let buffer = map(&file).map_err(io_error(path))?;
+    let blocks = |(footer, footer_start): (Footer<'_>, usize)| {
+        let mut blocks = footer.recordBatches().into_iter().flatten();
+        blocks.try_for_each(|block| sound_block(&buffer, block, footer_start).map(|_| ()))
+    };
+    footer(&buffer).and_then(blocks).map_err(|error| damaged(path, error.to_string()))
+}
+
+fn wrong(reason: &str) -> ArrowError {
+    ArrowError::IpcError(reason.into())
+}
+
+fn cut() -> ArrowError {
+    wrong("expected a whole Arrow file, found its end cut off")
+}
+
+/// The footer and where it starts.
+fn footer(buffer: &[u8]) -> Result<(Footer<'_>, usize), ArrowError> {
+    const TRAILER: usize = 10;
+    let trailer_start = buffer.len().checked_sub(TRAILER).ok_or_else(cut)?;
+    let trailer = buffer[trailer_start..].try_into().map_err(|_| cut())?;
+    let footer_length = read_footer_length(trailer)?;
+    let footer_start = trailer_start.checked_sub(footer_length).ok_or_else(cut)?;
+    let footer = root_as_footer(&buffer[footer_start..trailer_start])
+        .map_err(|error| ArrowError::IpcError(format!("expected an Arrow footer, found none ({error})")))?;
+    Ok((footer, footer_start))
+}
+
+/// Where a record batch lies; its columns' buffers are checked to lie within.
+fn sound_block(buffer: &[u8], block: &Block, footer_start: usize) -> Result<Range<usize>, ArrowError> {
+    const PREFIX: usize = 8;
+    const CONTINUATION: [u8; 4] = [0xFF; 4];
+    let range = block_range(block, footer_start).ok_or_else(cut)?;
+    let metadata = usize::try_from(block.metaDataLength()).ok().filter(|length| *length >= PREFIX).ok_or_else(cut)?;
+    let message = &buffer[range.start..range.start + metadata];
+    let message = message.strip_prefix(&CONTINUATION).unwrap_or(message);
+    let message = root_as_message(&message[4..])
+        .map_err(|error| ArrowError::IpcError(format!("expected a record batch, found none ({error})")))?;
+    let batch = message.header_as_record_batch().ok_or_else(|| wrong("expected a record batch, found none"))?;
+    let is_within = |offset: i64, length: i64| {
+        offset >= 0 && length >= 0 && offset.checked_add(length).is_some_and(|end| end <= block.bodyLength())
+    };
+    let is_sound = batch.buffers().into_iter().flatten().all(|part| is_within(part.offset(), part.length()))
+        && batch.nodes().into_iter().flatten().all(|node| node.length() >= 0 && node.null_count() >= 0)
+        && batch.length() >= 0;
+    if is_sound { Ok(range) } else { Err(wrong("expected columns within their record batch, found others")) }
+}
+
 /// Where a record batch lies, if that is before the footer.
-fn block_range(block: &Block, footer_start: usize) -> Option<std::ops::Range<usize>> {
+fn block_range(block: &Block, footer_start: usize) -> Option<Range<usize>> {
     let start = usize::try_from(block.offset()).ok()?;
     let metadata = usize::try_from(block.metaDataLength()).ok()?;
     let end = start.checked_add(metadata)?.checked_add(usize::try_from(block.bodyLength()).ok()?)?;

@@ -89,7 +89,13 @@ impl Vocabulary {
             schema.metadata().get(FIELDS).ok_or_else(|| damaged(path, "expected a vocabulary, found none"))?;
         let records: Vec<FieldRecord> =
             serde_json::from_str(records).map_err(|error| damaged(path, error.to_string()))?;
-        let mut vocabulary = Self::from_parts(records.into_iter().map(empty_field).collect(), Vec::new());
+        if !are_in_order(&records) {
+            return Err(damaged(path, "expected each field's ids behind those of the field before it, found others"));
+        }
+        // never more room than the file has rows, whatever it says of its fields
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let fields = records.into_iter().map(|record| empty_field(record, rows)).collect();
+        let mut vocabulary = Self::from_parts(fields, Vec::new());
         if let Some(record) = schema.metadata().get(DERIVED) {
             let record: DerivedRecord =
                 serde_json::from_str(record).map_err(|error| damaged(path, error.to_string()))?;
@@ -137,6 +143,10 @@ impl Vocabulary {
             if rows.ids.len() == BATCH_ROWS { write(rows.take()?) } else { Ok(()) }
         };
         for ((position, field), counts) in self.field_vocabularies().iter().enumerate().zip(self.field_counts()) {
+            // ids by a hash have no rows in the file, and there may be 2^32 of them
+            if counts.is_empty() {
+                continue;
+            }
             let keys = self.cross_keys(position);
             for (((value, key), id), count) in values(field).into_iter().zip(keys).zip(field.ids.clone()).zip(counts) {
                 push(&field.name, value.as_deref(), NumbersOfRow { id, count: *count, key, clicks: None })?;
@@ -184,8 +194,13 @@ fn record(field: &FieldVocabulary) -> FieldRecord {
     FieldRecord { name: field.name.clone(), ids: field.ids.clone(), lookup, many: field.many }
 }
 
-fn empty_field(record: FieldRecord) -> FieldVocabulary {
-    let values = record.ids.len().saturating_sub(FIRST_VALUE as usize);
+fn are_in_order(records: &[FieldRecord]) -> bool {
+    let starts = std::iter::once(0).chain(records.iter().map(|record| record.ids.end));
+    records.iter().zip(starts).all(|(record, start)| record.ids.start == start && record.ids.end >= start)
+}
+
+fn empty_field(record: FieldRecord, most_values: usize) -> FieldVocabulary {
+    let values = record.ids.len().saturating_sub(FIRST_VALUE as usize).min(most_values);
     let lookup = match record.lookup {
         LookupRecord::Text => Lookup::Text(TextMap::with_capacity(values, 0, UNKNOWN)),
         LookupRecord::Buckets { by } => Lookup::Buckets(by, NumberMap::new(UNKNOWN)),

@@ -1,4 +1,6 @@
-//! Writes inputs that no text editor makes, as files to start from: `seeds FOLDER`.
+//! Writes inputs that no text editor makes, as files to start from, to the folder of `SECN_SEEDS`; a fuzz target by its form
+//! alone, since the instrumented readers link with nothing else.
+#![no_main]
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -8,6 +10,7 @@ use arrow_array::{
     builder::{Int64Builder, ListBuilder},
     types::Int32Type,
 };
+use libfuzzer_sys::fuzz_target;
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
@@ -21,8 +24,13 @@ use secn_fuzz::{
 
 const CSV: &[u8] = b"label,x,y\n1,a,b\n0,c,\n";
 
-fn main() {
-    let folder = std::env::args().nth(1).expect("a folder to write to");
+fuzz_target!(|_bytes: &[u8]| {
+    write();
+    std::process::exit(0);
+});
+
+fn write() {
+    let folder = std::env::var("SECN_SEEDS").expect("`SECN_SEEDS` is a folder to write to");
     let folder = Path::new(&folder);
     for reader in ["packed", "parquet", "vocabulary", "cache"] {
         fs::create_dir_all(folder.join(reader)).expect("the folder can be written to");
@@ -51,14 +59,17 @@ fn parquet_files(folder: &Path) {
         ("list", Arc::new(lists.finish())),
     ];
     for (name, column) in columns {
-        for (ending, compression) in
-            [("", Compression::UNCOMPRESSED), ("-snappy", Compression::SNAPPY), ("-zstd", Compression::ZSTD(ZstdLevel::default()))]
-        {
+        for (ending, compression) in [
+            ("", Compression::UNCOMPRESSED),
+            ("-snappy", Compression::SNAPPY),
+            ("-zstd", Compression::ZSTD(ZstdLevel::default())),
+        ] {
             let columns = [("label", Arc::clone(&label), true), (name, Arc::clone(&column), true)];
             let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
             let properties = WriterProperties::builder().set_compression(compression).build();
             let mut bytes = Vec::new();
-            let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).expect("a sound schema");
+            let mut writer =
+                ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).expect("a sound schema");
             writer.write(&batch).expect("memory takes all");
             writer.close().expect("memory takes all");
             fs::write(folder.join(format!("{name}{ending}")), bytes).expect("the folder can be written to");
