@@ -1,5 +1,6 @@
 //! Vectors that were trained elsewhere, each with the value of a field that it stands for: npz, safetensors and Parquet.
 
+mod npy;
 mod npz;
 mod parquet;
 mod tensors;

@@ -61,7 +61,7 @@ fn what_is_not_there_is_named_beside_what_is() {
 #[test]
 fn arrays_of_other_types_and_shapes_are_told() {
     for (name, key, vectors, expected) in [
-        ("objects.npz", "key", "value", "found keys of the type '|O', Python objects: save `key.astype(str)`"),
+        ("objects.npz", "key", "value", "found keys of the type |O, Python objects: save `key.astype(str)`"),
         ("float-f32.npz", "value", "value", "expected `value` of one dimension, found shape [4, 3]"),
         ("float-f32.npz", "key", "key", "`key` of shape [4, dim], a vector for each key of `key`, found shape [4]"),
         ("int64-f64-fortran.npz", "key", "key", "found shape [4]"),
