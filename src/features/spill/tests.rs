@@ -122,7 +122,8 @@ fn a_vocabulary_beyond_the_limit_is_refused_and_leaves_nothing() {
 #[test]
 fn an_error_while_counts_are_spilled_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let bad = rows(40_000) + "maybe,0,0,0,0,0\n";
+    // more blocks than wait for the counting threads, so that the first ones are counted before the error
+    let bad = rows(200_000) + "maybe,0,0,0,0,0\n";
     fs::write(folder.path().join("train.csv"), bad).unwrap();
     let (refused, spilled) = prepared(folder.path(), "cache", "max_memory = \"300KiB\"\n", 2);
     assert!(spilled && matches!(refused.unwrap_err(), FeaturesError::Data(_)));
