@@ -16,6 +16,8 @@ mod delimited;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+#[cfg(test)]
+pub(crate) mod fuzz_tests;
 mod input;
 mod label;
 mod layout;

@@ -90,3 +90,53 @@ fn told(error: &FeaturesError, path: &Path) -> String {
 fn without_digits(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_ascii_digit()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use super::*;
+    use crate::data::fuzz_tests::{corpus, try_damaged};
+
+    #[test]
+    fn what_the_fuzzer_kept_is_read_or_told() {
+        let folder = tempfile::tempdir().unwrap();
+        for reader in READERS {
+            let outcomes: BTreeSet<String> =
+                corpus(reader).iter().map(|(_, bytes)| check_reader(reader, folder.path(), bytes)).collect();
+            assert!(outcomes.len() > 5, "{reader}: {outcomes:?}");
+        }
+    }
+
+    /// Every byte of a small file of each kind, changed alone; and every end cut off.
+    #[test]
+    fn prepared_files_that_are_damaged_at_any_byte_are_read_or_told() {
+        let folder = tempfile::tempdir().unwrap();
+        for reader in ["vocabulary", "cache"] {
+            let (_, whole) = corpus(reader).into_iter().find(|(path, _)| path.ends_with("plain")).unwrap();
+            let sound = check_reader(reader, folder.path(), &whole);
+            let mut refused = 0;
+            for position in 0..whole.len() {
+                let mut bytes = whole.clone();
+                bytes[position] ^= 0xFF;
+                refused += usize::from(check_reader(reader, folder.path(), &bytes) != sound);
+                let cut = check_reader(reader, folder.path(), &whole[..position]);
+                assert_ne!(cut, sound, "{reader}: {position} bytes are taken for the whole file");
+            }
+            assert!(refused > 100, "{reader}: {refused} of {}", whole.len());
+        }
+    }
+
+    /// `SECN_FUZZ_SECONDS` (default 60) in all; `cargo test --release -- --ignored damaged_files`.
+    #[test]
+    #[ignore = "takes a minute or as long as it is given"]
+    fn damaged_files_are_read_or_told() {
+        let seconds: u32 = std::env::var("SECN_FUZZ_SECONDS").map_or(60, |seconds| seconds.parse().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        for reader in READERS {
+            let share = Duration::from_secs(seconds.into()) / 3;
+            let tried = try_damaged(reader, share, |bytes| drop(check_reader(reader, folder.path(), bytes)));
+            println!("{reader}: {tried} inputs in {share:?}");
+        }
+    }
+}
