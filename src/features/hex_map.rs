@@ -116,14 +116,10 @@ impl<V: Copy> HexMap<V> {
         self.zero.into_iter().map(|value| (0, value)).chain(self.slots.into_iter().filter(|(key, _)| *key != 0))
     }
 
-    /// The most memory that the map takes while so many entries come, in bytes: growing, it holds the old slots beside the new.
+    /// The most memory that the map takes while so many entries come, in bytes: full slots stand beside twice as many for a while.
     pub(super) fn bytes_ahead(&self, entries: usize) -> usize {
-        let mut slots = self.slots.len().max(FEWEST_SLOTS);
-        while (self.full + entries) * 8 > slots * FULL_EIGHTHS {
-            slots *= 2;
-        }
-        let beside = if slots > self.slots.len() { slots / 2 } else { 0 };
-        (slots + beside) * size_of::<(u32, V)>()
+        let grows = (self.full + entries) * 8 > self.slots.len() * FULL_EIGHTHS;
+        if grows { 3 * self.bytes() } else { self.bytes() }
     }
 
     /// The memory that the map takes, in bytes.
