@@ -1,11 +1,14 @@
 //! Gives one reader, that of `SECN_READER`, the fuzzer's bytes; a panic that escapes and more than 256 MiB at a time end it.
+//! Where `SECN_KEEP` names a folder, each input of a new outcome is written there.
 #![no_main]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    collections::BTreeSet,
     panic,
+    path::Path,
     sync::{
-        LazyLock, Once,
+        LazyLock, Mutex, Once,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -57,11 +60,24 @@ fuzz_target!(|bytes: &[u8]| {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| panic::set_hook(Box::new(|_| {})));
     let folder = FOLDER.path();
-    if let Err(error) = panic::catch_unwind(|| secn_fuzz::check(&READER, folder, bytes)) {
-        eprintln!("panic: {}", panic_text(&*error));
-        std::process::abort();
+    match panic::catch_unwind(|| secn_fuzz::check(&READER, folder, bytes)) {
+        Ok(outcome) => keep(outcome, bytes),
+        Err(error) => {
+            eprintln!("panic: {}", panic_text(&*error));
+            std::process::abort();
+        }
     }
 });
+
+fn keep(outcome: String, bytes: &[u8]) {
+    static KEPT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let Some(folder) = std::env::var_os("SECN_KEEP") else { return };
+    let mut kept = KEPT.lock().expect("no thread panics while it holds the lock");
+    if kept.insert(outcome) {
+        let path = Path::new(&folder).join(format!("kept-{:03}", kept.len()));
+        std::fs::write(path, bytes).expect("the folder can be written to");
+    }
+}
 
 fn panic_text(error: &(dyn std::any::Any + Send)) -> &str {
     let text = error.downcast_ref::<String>().map(String::as_str);

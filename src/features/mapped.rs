@@ -72,6 +72,9 @@ pub(super) fn check(path: &Path) -> Result<(), FeaturesError> {
     }
     let buffer = map(&file).map_err(io_error(path))?;
     let blocks = |(footer, footer_start): (Footer<'_>, usize)| {
+        if footer.dictionaries().is_some_and(|dictionaries| !dictionaries.is_empty()) {
+            return Err(wrong("expected no dictionaries, found some"));
+        }
         let mut blocks = footer.recordBatches().into_iter().flatten();
         blocks.try_for_each(|block| sound_block(&buffer, block, footer_start).map(|_| ()))
     };

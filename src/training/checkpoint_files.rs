@@ -153,15 +153,103 @@ impl<T: DeserializeOwned> Reader<T> {
         let bytes = self.read(name)?;
         let path = self.folder.join(name);
         let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&path, &error))?;
-        let weight = |(name, view): (String, TensorView<'_>)| Weight {
-            name,
-            shape: view.shape().to_vec(),
-            values: bytemuck::pod_collect_to_vec(view.data()),
+        let weight = |(name, view): (String, TensorView<'_>)| match view.dtype() {
+            Dtype::F32 => {
+                let values = bytemuck::pod_collect_to_vec(view.data());
+                Ok(Weight { name, shape: view.shape().to_vec(), values })
+            }
+            other => Err(damaged(&path, &format!("tensor `{name}`: expected values of type F32, found {other:?}"))),
         };
-        Ok(tensors.tensors().into_iter().map(weight).collect())
+        tensors.tensors().into_iter().map(weight).collect()
     }
 }
 
 pub(super) fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> TrainingError {
     TrainingError::Damaged { path: path.to_owned(), reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TENSORS: &str = "dense.safetensors";
+
+    fn written() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("best");
+        let mut writer = Writer::new(&target).unwrap();
+        let weight = |name: &str, shape: &[usize]| Weight {
+            name: name.into(),
+            shape: shape.to_vec(),
+            values: (0_u8..shape.iter().product::<usize>().try_into().unwrap()).map(f32::from).collect(),
+        };
+        writer.add_tensors(TENSORS, &[weight("weight", &[3, 2]), weight("bias", &[2])]).unwrap();
+        writer.finish(&7_u64).unwrap();
+        (folder, target)
+    }
+
+    fn read(folder: &Path) -> Result<Vec<Weight>, TrainingError> {
+        Reader::<u64>::open(folder)?.read_tensors(TENSORS)
+    }
+
+    #[test]
+    fn weights_that_are_damaged_at_any_byte_are_told_with_their_file() {
+        let (_folder, target) = written();
+        let path = target.join(TENSORS);
+        let whole = fs::read(&path).unwrap();
+        assert_eq!(read(&target).unwrap().len(), 2);
+        for position in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[position] ^= 0x10;
+            for damaged in [&bytes[..], &whole[..position], &[&whole[..position], b"x", &whole[position..]].concat()] {
+                fs::write(&path, damaged).unwrap();
+                let error = read(&target).err().unwrap().to_string();
+                assert!(error.contains(TENSORS) && error.contains("damaged checkpoint"), "{position}: {error}");
+            }
+        }
+    }
+
+    /// The list has no hash of its own, so that a change of a name or number in it is seen by what it stands for alone.
+    #[test]
+    fn a_list_of_files_that_is_damaged_at_any_byte_gives_the_same_weights_or_is_told() {
+        let (_folder, target) = written();
+        let path = target.join(MANIFEST);
+        let whole = fs::read(&path).unwrap();
+        let sound: Vec<Vec<f32>> = read(&target).unwrap().into_iter().map(|weight| weight.values).collect();
+        let mut told = 0;
+        for position in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[position] ^= 0x10;
+            for damaged in [&bytes[..], &whole[..position]] {
+                fs::write(&path, damaged).unwrap();
+                match read(&target) {
+                    Ok(weights) => assert!(weights.into_iter().map(|weight| weight.values).eq(sound.clone())),
+                    Err(error) => {
+                        assert!(error.to_string().contains(&*target.to_string_lossy()), "{position}: {error}");
+                        told += 1;
+                    }
+                }
+            }
+        }
+        assert!(told > whole.len(), "{told} of {}", 2 * whole.len());
+    }
+
+    /// Whoever makes a file may make its hash too.
+    #[test]
+    fn tensors_of_another_type_or_beyond_their_file_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("best");
+        let view = TensorView::new(Dtype::BF16, vec![2], &[0; 4]).unwrap();
+        let halves = safetensors::serialize([("bias", view)], None).unwrap();
+        let header = br#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}"#;
+        let huge = [&(header.len() as u64).to_le_bytes()[..], header].concat();
+        for (bytes, expected) in [(halves, "expected values of type F32, found BF16"), (huge, ""), (vec![0xFF; 16], "")]
+        {
+            let mut writer = Writer::new(&target).unwrap();
+            writer.add(TENSORS, &bytes).unwrap();
+            writer.finish(&7_u64).unwrap();
+            let error = read(&target).err().unwrap().to_string();
+            assert!(error.contains(TENSORS) && error.contains(expected), "{error}");
+        }
+    }
 }
