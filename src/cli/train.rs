@@ -20,7 +20,7 @@ use crate::{
     data::VectorSource,
     device::DeviceName,
     embedding::{EmbeddingConfig, PretrainedConfig},
-    features::Prepared,
+    features::{Prepared, Pretrained},
     metrics::{Curves, Evaluation, PrepareRecord, Reason, RunRecord, curves},
     report::{self, RunReport, Scored},
     training::{Event, Fit, Progress, Trainer, fit, load_best, load_last, score},
@@ -95,11 +95,12 @@ impl Experiment<'_> {
     /// Batches → embedding → model → loss → metrics → report; returns what `result.json` holds.
     pub(super) fn train(&self, began: Instant, terminal: &mut Terminal) -> anyhow::Result<RunRecord> {
         let Self { folder, config, prepared, device: (device_name, device), .. } = *self;
-        let progress = self.begin()?;
+        let (progress, vectors) = self.begin()?;
         // batch → embedding → model → loss
         let (model, embedding) = new_model(config, &prepared.vocabulary, &device.clone().autodiff());
         let trainer = Trainer::new(model, embedding, &config.training, device.clone().autodiff());
-        let (mut trainer, progress) = self.restore(terminal, trainer, progress)?;
+        let (mut trainer, progress) = self.restore(terminal, trainer, progress, &vectors)?;
+        drop(vectors);
         let parameters = trainer.parameters();
         terminal.say(&format!("{}: {parameters} parameters on {device_name}", config.model.name()));
         let progress = train(folder, config, prepared, &mut trainer, progress, terminal)?;
@@ -155,15 +156,16 @@ impl Experiment<'_> {
     }
 
     /// A new run's files, or the check that a resumed run still is the same experiment.
-    fn begin(&self) -> anyhow::Result<Option<Progress>> {
+    fn begin(&self) -> anyhow::Result<(Option<Progress>, Vec<Vectors<'_>>)> {
         let Self { folder, config, prepared, .. } = *self;
         let goes_on = matches!(self.start, Start::Last) && folder.config().exists();
         if goes_on {
             folder.check_config(config)?;
             folder.check_vocabulary(&prepared.vocabulary)?;
         }
+        let vectors = if goes_on { Vec::new() } else { self.vectors().inspect_err(|_| folder.discard_unused())? };
         folder.save(config, &prepared.schema, &prepared.vocabulary)?;
-        Ok((!goes_on).then(Progress::default))
+        Ok(((!goes_on).then(Progress::default), vectors))
     }
 
     /// The weights and the place to start from: new, of another run, or of the last checkpoint.
@@ -172,6 +174,7 @@ impl Experiment<'_> {
         terminal: &mut Terminal,
         mut trainer: Trainer,
         progress: Option<Progress>,
+        vectors: &[Vectors],
     ) -> anyhow::Result<(Trainer, Progress)> {
         if let Start::Weights(run) = self.start {
             let (other, checkpoint) = RunFolder::open(run)?;
@@ -184,7 +187,7 @@ impl Experiment<'_> {
             terminal.say(&format!("starting from the weights of {}", run.display()));
         }
         if let Some(progress) = progress {
-            self.start_from_vectors(&mut trainer, terminal)?;
+            self.start_from(vectors, &mut trainer, terminal);
             return Ok((trainer, progress));
         }
         let last = self.folder.checkpoints().join("last");
@@ -192,7 +195,7 @@ impl Experiment<'_> {
             self.folder.check_unfinished()?;
             terminal.say("no checkpoint yet: starting from the beginning");
             self.folder.cut_metrics(0)?;
-            self.start_from_vectors(&mut trainer, terminal)?;
+            self.start_from(&self.vectors()?, &mut trainer, terminal);
             return Ok((trainer, Progress::default()));
         }
         let (trainer, progress) = load_last(&last, trainer).context("cannot resume")?;
@@ -202,23 +205,32 @@ impl Experiment<'_> {
     }
 }
 
+/// The vectors that a field's values start from.
+struct Vectors<'a> {
+    field: &'a str,
+    config: &'a PretrainedConfig,
+    found: Pretrained,
+}
+
 impl Experiment<'_> {
-    /// The vectors of `[embedding.pretrained]`.
-    fn start_from_vectors(&self, trainer: &mut Trainer, terminal: &mut Terminal) -> anyhow::Result<()> {
+    /// Reads what `[embedding.pretrained]` names.
+    fn vectors(&self) -> anyhow::Result<Vec<Vectors<'_>>> {
         let EmbeddingConfig { dim, dims, pretrained, .. } = &self.config.embedding;
-        for (field, PretrainedConfig { file, key, vectors, frozen }) in pretrained {
+        let read = |(field, config): (&'_ String, _)| {
+            let PretrainedConfig { file, key, vectors, .. }: &PretrainedConfig = config;
             let source = VectorSource { path: file.clone(), key: key.clone(), vectors: vectors.clone() };
-            let dim = dims.get(field).unwrap_or(dim).get();
-            let found = self.prepared.vocabulary.pretrained(field, &source, dim);
-            let found = found.context("cannot start from pretrained vectors")?;
-            let line = format!(
-                "pretrained vectors of `{field}`: {} of its {} values, from {} in {}",
-                found.ids.len(),
-                found.values,
-                found.read,
-                file.display()
-            );
-            if !trainer.embedding.start_from(&found, *frozen) {
+            let found = self.prepared.vocabulary.pretrained(field, &source, dims.get(field).unwrap_or(dim).get());
+            found.context("cannot start from pretrained vectors")
+        };
+        pretrained.iter().map(|(field, config)| Ok(Vectors { field, config, found: read((field, config))? })).collect()
+    }
+
+    fn start_from(&self, vectors: &[Vectors], trainer: &mut Trainer, terminal: &mut Terminal) {
+        for Vectors { field, config: PretrainedConfig { file, frozen, .. }, found } in vectors {
+            let (ids, file) = (found.ids.len(), file.display());
+            let Pretrained { values, read, .. } = found;
+            let line = format!("pretrained vectors of `{field}`: {ids} of its {values} values, from {read} in {file}");
+            if !trainer.embedding.start_from(found, *frozen) {
                 let model = self.config.model.name();
                 terminal.warn(&format!(
                     "`{model}` has no vector that is an id's own: `embedding.pretrained` has no effect"
@@ -229,7 +241,6 @@ impl Experiment<'_> {
                 terminal.say(&line);
             }
         }
-        Ok(())
     }
 }
 
