@@ -3,7 +3,11 @@
 use std::{io::Write, process::ExitCode};
 
 use crate::{
-    config::ConfigError, data::DataError, device::DeviceError, features::FeaturesError, training::TrainingError,
+    config::ConfigError,
+    data::{self, DataError},
+    device::DeviceError,
+    features::FeaturesError,
+    training::TrainingError,
 };
 
 const FAILED: u8 = 1;
@@ -75,9 +79,13 @@ impl Failure {
     }
 }
 
-/// Turns a panic, always a defect of ours, into one line instead of a backtrace's invitation.
+/// Turns a panic, a defect of ours but for those that a damaged file makes in its decoder, into one line instead of a
+/// backtrace's invitation.
 pub(super) fn hide_panics() {
     std::panic::set_hook(Box::new(|panic| {
+        if data::decodes() {
+            return;
+        }
         let message = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(std::io::stderr(), "error: a defect in secn: {message} ({place})");

@@ -14,6 +14,7 @@ mod config;
 mod criteo;
 mod delimited;
 mod error;
+mod foreign;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 #[cfg(test)]
@@ -42,6 +43,7 @@ use crate::schema::FieldKind;
 
 pub use config::{ColumnRef, DataConfig, OnBadRow, SplitBy, Validation};
 pub use error::{DataError, Place};
+pub use foreign::{decoded, decodes};
 pub use input::{Input, resolve};
 pub use label::LabelConfig;
 pub use layout::{Wanted, schema};

@@ -6,7 +6,6 @@
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +29,7 @@ use parquet::arrow::{
 
 use super::{
     DataConfig, DataError, Format, Input,
+    foreign::decoded,
     made::{self, Column, RowSource, RowWriter, Source, UNIT_SEPARATOR},
 };
 use crate::schema::FieldKind;
@@ -55,9 +55,7 @@ fn open(source: &Source, config: &DataConfig) -> Result<Box<dyn RowSource>, Data
     let Input::File(path) = source.input else {
         return Err(wrong("standard input, which can't be read from its end on".into()));
     };
-    // the decoder panics on some damaged files
-    let opened = catch_unwind(AssertUnwindSafe(|| Rows::open(path, &name, config)));
-    let rows = opened.unwrap_or_else(|_| Err(wrong("damage".into())))?;
+    let rows = decoded(|| Rows::open(path, &name, config)).unwrap_or_else(|| Err(wrong("damage".into())))?;
     Ok(Box::new(rows))
 }
 
@@ -107,12 +105,11 @@ impl Rows {
         while self.batch.as_ref().is_none_or(|batch| self.next == batch.num_rows()) {
             let (file, row) = (Arc::clone(&self.file), self.row);
             let damaged = |how: String| DataError::Parquet { file, found: format!("damage behind row {row}{how}") };
-            // the decoder panics on some damaged files
-            self.batch = match catch_unwind(AssertUnwindSafe(|| self.reader.next())) {
-                Ok(None) => return Ok(false),
-                Ok(Some(Ok(batch))) => Some(batch),
-                Ok(Some(Err(error))) => return Err(damaged(format!(" ({error})"))),
-                Err(_) => return Err(damaged(String::new())),
+            self.batch = match decoded(|| self.reader.next()) {
+                Some(None) => return Ok(false),
+                Some(Some(Ok(batch))) => Some(batch),
+                Some(Some(Err(error))) => return Err(damaged(format!(" ({error})"))),
+                None => return Err(damaged(String::new())),
             };
             self.next = 0;
         }

@@ -18,9 +18,11 @@ use super::encode::Encoded;
 use super::error::{FeaturesError, arrow_error, damaged, io_error};
 use super::mapped::{check, read_mapped};
 use super::vocabulary::Vocabulary;
+use crate::data::decoded;
 
 /// Rows of one record batch, so that a row is found by a shift.
 const BATCH_ROWS: usize = 1 << 16;
+const DAMAGE: &str = "expected sound columns, found damage";
 
 /// What a cache's rows look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -357,7 +359,8 @@ impl EncodedReader {
     pub(super) fn open(path: &Path) -> Result<Self, FeaturesError> {
         check(path)?;
         let file = File::open(path).map_err(io_error(path))?;
-        let reader = FileReader::try_new(BufReader::new(file), None).map_err(arrow_error(path))?;
+        let reader = decoded(|| FileReader::try_new(BufReader::new(file), None));
+        let reader = reader.ok_or_else(|| damaged(path, DAMAGE))?.map_err(arrow_error(path))?;
         let rows = (reader.num_batches() * BATCH_ROWS) as u64;
         Ok(Self { path: path.into(), reader, rows })
     }
@@ -372,8 +375,8 @@ impl Iterator for EncodedReader {
     type Item = Result<Encoded, FeaturesError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.reader.next()?.map_err(arrow_error(&self.path));
-        Some(batch.and_then(|batch| {
+        let Some(batch) = decoded(|| self.reader.next()) else { return Some(Err(damaged(&self.path, DAMAGE))) };
+        Some(batch?.map_err(arrow_error(&self.path)).and_then(|batch| {
             let Chunk { ids, values, labels, weights, groups } =
                 chunk(&batch).ok_or_else(|| damaged(&self.path, "expected the columns of a cache, found others"))?;
             Ok(Encoded {

@@ -15,6 +15,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 use memmap2::Mmap;
 
 use super::error::{FeaturesError, arrow_error, damaged, io_error};
+use crate::data::decoded;
 
 /// The schema, the record batches and the size of the file at `path`; the batches keep it mapped.
 pub(super) fn read_mapped(path: &Path) -> Result<(SchemaRef, Vec<RecordBatch>, u64), FeaturesError> {
@@ -24,7 +25,8 @@ pub(super) fn read_mapped(path: &Path) -> Result<(SchemaRef, Vec<RecordBatch>, u
         return Err(damaged(path, "expected an Arrow file, found an empty one"));
     }
     let buffer = map(&file).map_err(io_error(path))?;
-    let (schema, batches) = decode(&buffer).map_err(|error| match error {
+    let decoded = decoded(|| decode(&buffer)).unwrap_or_else(|| Err(wrong("expected sound columns, found damage")));
+    let (schema, batches) = decoded.map_err(|error| match error {
         ArrowError::ParseError(reason) | ArrowError::IpcError(reason) => damaged(path, reason),
         other => arrow_error(path)(other),
     })?;
