@@ -188,7 +188,7 @@ impl<'a, T: Number> Block<'a, T> {
         let rows = target.chunks_exact_mut(self.plan.hidden).zip(self.sums.chunks_exact(self.plan.units()));
         for (target, sums) in rows {
             for (target, sums) in target.chunks_mut(UNITS).zip(sums.as_chunks::<UNITS>().0) {
-                let totals = L::sums(sums.each_ref().map(L::load));
+                let totals = L::sums(tiles::loads(sums));
                 target.copy_from_slice(&totals[..target.len()]);
             }
         }
@@ -198,6 +198,9 @@ impl<'a, T: Number> Block<'a, T> {
 /// `Σ_n left[n] right[n]`. Of `gᵀ p` and `gᵀ pooled` alike, so that a row's only pair has a score without gradient.
 #[inline(always)]
 fn dot<L: Lanes>(left: &[Packet<L::Real>], right: &[Packet<L::Real>]) -> L {
-    let zero = L::splat(L::Real::default());
-    left.iter().zip(right).fold(zero, |sum, (left, right)| sum.plus_product(L::load(left), L::load(right)))
+    let mut sum = L::splat(L::Real::default());
+    for (left, right) in left.iter().zip(right) {
+        sum = sum.plus_product(L::load(left), L::load(right));
+    }
+    sum
 }

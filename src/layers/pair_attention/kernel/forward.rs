@@ -4,8 +4,6 @@
 
 #![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
-use std::array;
-
 use super::{
     exponential::Number,
     plan::{GROUP, Plan, UNITS},
@@ -47,7 +45,9 @@ pub(super) fn forward<L: Lanes<Real: Number>>(
     let [largest, total] = exponentials(scores);
     pool::<L>(plan, vectors, scores, sums);
     for sum in &mut *sums {
-        *sum = array::from_fn(|lane| sum[lane] / total[lane]);
+        for (sum, total) in sum.iter_mut().zip(total) {
+            *sum = *sum / total;
+        }
     }
     store(sums, pooled);
     store(&[largest, total], statistics);
