@@ -7,7 +7,7 @@
 
 use super::{
     exponential::Number,
-    forward::{load, multiply, store},
+    forward::{load, multiply, powers, store},
     plan::{GROUP, Plan, UNITS},
     tiles::{self, InputGradient},
 };
@@ -151,12 +151,13 @@ impl<'a, T: Number> Block<'a, T> {
     #[inline(always)]
     fn pass_softmax<L: Lanes<Real = T>>(&mut self, pairs: usize, softmax: &Softmax<T>) {
         let Softmax { largest, total, mean } = softmax;
+        let attention = &mut self.attention[..pairs];
+        powers(attention, largest);
         let products = self.products.chunks_exact(self.plan.dim);
-        let targets = self.attention[..pairs].iter_mut().zip(&mut *self.score_gradients);
-        for (products, (attention, target)) in products.zip(targets) {
+        for (products, (attention, target)) in products.zip(attention.iter_mut().zip(&mut *self.score_gradients)) {
             dot::<L>(products, self.gradient).store(target);
             for lane in 0..WIDTH {
-                attention[lane] = (attention[lane] - largest[lane]).exponential() / total[lane];
+                attention[lane] = attention[lane] / total[lane];
                 target[lane] = attention[lane] * (target[lane] - mean[lane]);
             }
         }
