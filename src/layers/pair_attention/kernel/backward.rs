@@ -5,11 +5,9 @@
 
 #![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
-use std::array;
-
 use super::{
     exponential::Number,
-    forward::{load, multiply, store},
+    forward::{load, multiply, powers, store},
     plan::{GROUP, Plan, UNITS},
     tiles::{self, InputGradient},
 };
@@ -49,7 +47,7 @@ pub(super) fn backward<L: Lanes<Real: Number>>(
         inputs.zip(chunk.vector_gradients.chunks_mut(block_len))
     {
         block.load(vectors, pooled, gradient);
-        let softmax = block.softmax(statistics);
+        let softmax = block.softmax::<L>(statistics);
         for pairs in plan.pairs.chunks(GROUP) {
             block.step::<L>(pairs, &softmax);
         }
@@ -112,7 +110,7 @@ impl<'a, T: Number> Block<'a, T> {
     }
 
     #[inline(always)]
-    fn softmax(&self, statistics: &[T]) -> Softmax<T> {
+    fn softmax<L: Lanes<Real = T>>(&self, statistics: &[T]) -> Softmax<T> {
         let mut kept = [[T::default(); WIDTH]; 2];
         load(statistics, &mut kept);
         let [largest, mut total] = kept;
@@ -120,9 +118,7 @@ impl<'a, T: Number> Block<'a, T> {
         let first = total[0];
         total[statistics.len() / 2..].fill(first);
         let mut mean = [T::default(); WIDTH];
-        for (pooled, gradient) in self.pooled.iter().zip(&*self.gradient) {
-            mean = array::from_fn(|lane| mean[lane] + pooled[lane] * gradient[lane]);
-        }
+        dot::<L>(self.pooled, self.gradient).store(&mut mean);
         Softmax { largest, total, mean }
     }
 
@@ -155,16 +151,13 @@ impl<'a, T: Number> Block<'a, T> {
     #[inline(always)]
     fn pass_softmax<L: Lanes<Real = T>>(&mut self, pairs: usize, softmax: &Softmax<T>) {
         let Softmax { largest, total, mean } = softmax;
+        let attention = &mut self.attention[..pairs];
+        powers(attention, largest);
         let products = self.products.chunks_exact(self.plan.dim);
-        let targets = self.attention[..pairs].iter_mut().zip(&mut *self.score_gradients);
-        for (products, (attention, target)) in products.zip(targets) {
-            let mut dot = L::splat(T::default());
-            for (product, gradient) in products.iter().zip(&*self.gradient) {
-                dot = dot.plus_product(L::load(product), L::load(gradient));
-            }
-            dot.store(target);
+        for (products, (attention, target)) in products.zip(attention.iter_mut().zip(&mut *self.score_gradients)) {
+            dot::<L>(products, self.gradient).store(target);
             for lane in 0..WIDTH {
-                attention[lane] = (attention[lane] - largest[lane]).exponential() / total[lane];
+                attention[lane] = attention[lane] / total[lane];
                 target[lane] = attention[lane] * (target[lane] - mean[lane]);
             }
         }
@@ -196,9 +189,19 @@ impl<'a, T: Number> Block<'a, T> {
         let rows = target.chunks_exact_mut(self.plan.hidden).zip(self.sums.chunks_exact(self.plan.units()));
         for (target, sums) in rows {
             for (target, sums) in target.chunks_mut(UNITS).zip(sums.as_chunks::<UNITS>().0) {
-                let totals = L::sums(sums.each_ref().map(L::load));
+                let totals = L::sums(tiles::loads(sums));
                 target.copy_from_slice(&totals[..target.len()]);
             }
         }
     }
+}
+
+/// `Σ_n left[n] right[n]`. Of `gᵀ p` and `gᵀ pooled` alike, so that a row's only pair has a score without gradient.
+#[inline(always)]
+fn dot<L: Lanes>(left: &[Packet<L::Real>], right: &[Packet<L::Real>]) -> L {
+    let mut sum = L::splat(L::Real::default());
+    for (left, right) in left.iter().zip(right) {
+        sum = sum.plus_product(L::load(left), L::load(right));
+    }
+    sum
 }

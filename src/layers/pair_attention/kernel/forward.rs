@@ -4,8 +4,6 @@
 
 #![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
-use std::array;
-
 use super::{
     exponential::Number,
     plan::{GROUP, Plan, UNITS},
@@ -47,7 +45,9 @@ pub(super) fn forward<L: Lanes<Real: Number>>(
     let [largest, total] = exponentials(scores);
     pool::<L>(plan, vectors, scores, sums);
     for sum in &mut *sums {
-        *sum = array::from_fn(|lane| sum[lane] / total[lane]);
+        for (sum, total) in sum.iter_mut().zip(total) {
+            *sum = *sum / total;
+        }
     }
     store(sums, pooled);
     store(&[largest, total], statistics);
@@ -103,13 +103,26 @@ fn exponentials<T: Number>(scores: &mut [Packet<T>]) -> [Packet<T>; 2] {
         }
     }
     let mut total = [T::default(); WIDTH];
+    powers(scores, &largest);
     for score in scores {
-        for ((score, largest), total) in score.iter_mut().zip(largest).zip(&mut total) {
-            *score = (*score - largest).exponential();
-            *total += *score;
+        for (total, &score) in total.iter_mut().zip(&*score) {
+            *total += score;
         }
     }
     [largest, total]
+}
+
+/// Turns scores into `e^(score - largest)`. Two loops, the second over all numbers alike, so that it runs in vectors.
+#[inline(always)]
+pub(super) fn powers<T: Number>(scores: &mut [Packet<T>], largest: &Packet<T>) {
+    for score in &mut *scores {
+        for (score, &largest) in score.iter_mut().zip(largest) {
+            *score = *score - largest;
+        }
+    }
+    for score in scores.as_flattened_mut() {
+        *score = score.exponential();
+    }
 }
 
 /// `Σ_i x_i ⊙ Σ_{j>i} weight_ij x_j`: `[dim]`.

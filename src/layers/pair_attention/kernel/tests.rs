@@ -206,6 +206,12 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
+fn an_only_pair_moves_no_weight() {
+    let gradients = Case::new([9, 2, 7, 5]).narrow().backward(&KERNELS);
+    assert!(gradients.weight.iter().chain(&gradients.bias).chain(&gradients.head).all(|gradient| *gradient == 0.0));
+}
+
+#[test]
 fn large_scores_do_not_overflow() {
     let mut case = Case::new([9, 6, 4, 5]).narrow();
     case.head.iter_mut().for_each(|head| *head *= 1e4);

@@ -22,11 +22,14 @@ fn sums<L: Lanes, const PAIRS: usize>(
     let inputs = inputs.map(|input| &input[..weights.len()]);
     let mut sums = [start; PAIRS];
     for (at, weights) in weights.iter().enumerate() {
-        let inputs: [L; PAIRS] = array::from_fn(|pair| L::load(&inputs[pair][at]));
+        let mut values = [L::splat(L::Real::default()); PAIRS];
+        for (value, input) in values.iter_mut().zip(inputs) {
+            *value = L::load(&input[at]);
+        }
         for (unit, &weight) in weights.iter().enumerate() {
             let weight = L::splat(weight);
             for pair in 0..PAIRS {
-                sums[pair][unit] = sums[pair][unit].plus_product(inputs[pair], weight);
+                sums[pair][unit] = sums[pair][unit].plus_product(values[pair], weight);
             }
         }
     }
@@ -62,7 +65,11 @@ fn hidden_of<L: Lanes<Real: Number>, const PAIRS: usize>(
         let mut totals = [L::splat(L::Real::default()); PAIRS];
         let tiles = plan.forward.chunks_exact(dim).zip(plan.bias.iter().zip(&plan.head));
         for (tile, (weights, (bias, head))) in tiles.enumerate() {
-            let sums = sums::<L, PAIRS>(weights, inputs, bias.map(L::splat));
+            let mut start = [L::splat(L::Real::default()); UNITS];
+            for (start, &bias) in start.iter_mut().zip(bias) {
+                *start = L::splat(bias);
+            }
+            let sums = sums::<L, PAIRS>(weights, inputs, start);
             for pair in 0..PAIRS {
                 let target = &mut hidden[pair * units + tile * UNITS..][..UNITS];
                 for unit in 0..UNITS {
@@ -170,24 +177,35 @@ fn weight_tile<L: Lanes<Real: Number>, const DIMS: usize>(
 ) -> usize {
     let (dim, units) = (plan.dim, plan.units());
     for unit in (0..units).step_by(UNITS) {
-        let place = |row: usize, column: usize| (start + row) * units + unit + column;
-        let mut tile: [[L; UNITS]; DIMS] =
-            array::from_fn(|row| array::from_fn(|column| L::load(&sums[place(row, column)])));
+        let place = |row: usize| (start + row) * units + unit;
+        let mut tile = [[L::splat(L::Real::default()); UNITS]; DIMS];
+        for (row, tile) in tile.iter_mut().enumerate() {
+            *tile = loads(&sums[place(row)..]);
+        }
         for (products, hidden) in products.chunks_exact(dim).zip(hidden.chunks_exact(units)) {
-            let (products, hidden) = (&products[start..][..DIMS], &hidden[unit..][..UNITS]);
-            let products: [L; DIMS] = array::from_fn(|row| L::load(&products[row]));
-            for column in 0..UNITS {
-                let gradient = L::load(&hidden[column]);
+            let products: [L; DIMS] = loads(&products[start..]);
+            for (column, gradient) in hidden[unit..][..UNITS].iter().enumerate() {
+                let gradient = L::load(gradient);
                 for row in 0..DIMS {
                     tile[row][column] = tile[row][column].plus_product(products[row], gradient);
                 }
             }
         }
         for (row, tile) in tile.into_iter().enumerate() {
-            for (column, sum) in tile.into_iter().enumerate() {
-                sum.store(&mut sums[place(row, column)]);
+            for (sum, target) in tile.into_iter().zip(&mut sums[place(row)..][..UNITS]) {
+                sum.store(target);
             }
         }
     }
     DIMS
+}
+
+/// The first packets. A loop, because a closure's instructions would not be those of the function that it ends up in.
+#[inline(always)]
+pub(super) fn loads<L: Lanes, const COUNT: usize>(packets: &[Packet<L::Real>]) -> [L; COUNT] {
+    let mut loaded = [L::splat(L::Real::default()); COUNT];
+    for (loaded, packet) in loaded.iter_mut().zip(&packets[..COUNT]) {
+        *loaded = L::load(packet);
+    }
+    loaded
 }
