@@ -25,6 +25,7 @@ mod layout;
 mod libsvm;
 mod made;
 mod parquet;
+mod parquet_footer;
 mod reader;
 mod records;
 mod rows;

@@ -31,6 +31,7 @@ use super::{
     DataConfig, DataError, Format, Input,
     foreign::decoded,
     made::{self, Column, RowSource, RowWriter, Source, UNIT_SEPARATOR},
+    parquet_footer,
 };
 use crate::schema::FieldKind;
 
@@ -74,7 +75,11 @@ struct Rows {
 impl Rows {
     fn open(path: &Path, name: &Arc<str>, config: &DataConfig) -> Result<Self, DataError> {
         let wrong = |error: &dyn Display| DataError::Parquet { file: Arc::clone(name), found: error.to_string() };
-        let file = File::open(path).map_err(|source| DataError::Io { file: Arc::clone(name), source })?;
+        let io = |source| DataError::Io { file: Arc::clone(name), source };
+        let mut file = File::open(path).map_err(io)?;
+        if !parquet_footer::is_countable(&mut file).map_err(io)? {
+            return Err(wrong(&"a footer with more entries than bytes"));
+        }
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| wrong(&error))?;
         let (mut columns, mut positions, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         for (number, field) in builder.schema().fields().iter().enumerate() {

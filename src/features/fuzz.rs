@@ -108,6 +108,26 @@ mod tests {
         }
     }
 
+    /// Each was a panic, a read beyond what is there or an allocation of gigabytes when the fuzzer found it.
+    #[test]
+    fn what_a_damaged_arrow_file_claims_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        for (reader, name) in [
+            ("cache", "batch-beyond-the-file"),
+            ("cache", "columns-beyond-the-batch"),
+            ("cache", "dictionary-beyond-the-file"),
+            ("cache", "half-a-number"),
+            ("cache", "list-of-too-many"),
+            ("vocabulary", "columns-beyond-the-batch"),
+            ("vocabulary", "derived-from-a-field-beyond"),
+            ("vocabulary", "half-a-number"),
+        ] {
+            let (_, bytes) = corpus(reader).into_iter().find(|(path, _)| path.ends_with(name)).unwrap();
+            let outcome = check_reader(reader, folder.path(), &bytes);
+            assert!(outcome.contains("expected") || outcome.contains("nvalid"), "{reader}, {name}: {outcome}");
+        }
+    }
+
     /// Every byte of a small file of each kind, changed alone; and every end cut off.
     #[test]
     fn prepared_files_that_are_damaged_at_any_byte_are_read_or_told() {

@@ -99,7 +99,12 @@ impl Vocabulary {
         if let Some(record) = schema.metadata().get(DERIVED) {
             let record: DerivedRecord =
                 serde_json::from_str(record).map_err(|error| damaged(path, error.to_string()))?;
-            *vocabulary.derived_mut() = Derived::from_record(record, &vocabulary)?;
+            if !record.is_within(vocabulary.fields()) {
+                return Err(damaged(path, "expected derived fields that follow from those before them, found others"));
+            }
+            let derived =
+                Derived::from_record(record, &vocabulary).map_err(|error| damaged(path, error.to_string()))?;
+            *vocabulary.derived_mut() = derived;
         }
         for batch in &batches {
             read_batch(batch, &mut vocabulary)

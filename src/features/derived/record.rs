@@ -28,6 +28,16 @@ pub(in crate::features) struct KeyedRow {
     pub(in crate::features) seen: Seen,
 }
 
+impl DerivedRecord {
+    /// Whether all that derived fields follow from is among `fields` fields, of which the derived ones are the last.
+    pub(in crate::features) fn is_within(&self, fields: usize) -> bool {
+        let combinations = self.statistics.iter().map(|statistic| &statistic.fields).chain(&self.crosses);
+        let own = |one: &StatisticRecord| usize::from(one.edges.is_some()) + usize::from(one.count.is_some());
+        let base = fields.checked_sub(self.statistics.iter().map(own).sum::<usize>() + self.crosses.len());
+        base.is_some_and(|base| combinations.flatten().all(|field| *field < base))
+    }
+}
+
 impl Derived {
     pub(in crate::features) fn record(&self) -> DerivedRecord {
         let statistic = |statistic: &Statistic| StatisticRecord {
