@@ -39,13 +39,12 @@ pub(super) fn backward<L: Lanes<Real: Number>>(
     chunk: BackwardChunk<L::Real>,
     scratch: &mut [Packet<L::Real>],
 ) {
+    let BackwardChunk { vectors, pooled, statistics, gradient, vector_gradients, sums } = chunk;
     let (block_len, pooled_len) = (WIDTH * plan.row_len(), WIDTH * plan.dim);
     let mut block = Block::new(plan, scratch);
-    let results = chunk.pooled.chunks(pooled_len).zip(chunk.statistics.chunks(2 * WIDTH));
-    let inputs = chunk.vectors.chunks(block_len).zip(chunk.gradient.chunks(pooled_len)).zip(results);
-    for (((vectors, gradient), (pooled, statistics)), target) in
-        inputs.zip(chunk.vector_gradients.chunks_mut(block_len))
-    {
+    let results = pooled.chunks(pooled_len).zip(statistics.chunks(2 * WIDTH));
+    let inputs = vectors.chunks(block_len).zip(gradient.chunks(pooled_len)).zip(results);
+    for (((vectors, gradient), (pooled, statistics)), target) in inputs.zip(vector_gradients.chunks_mut(block_len)) {
         block.load(vectors, pooled, gradient);
         let softmax = block.softmax::<L>(statistics);
         for pairs in plan.pairs.chunks(GROUP) {
@@ -53,7 +52,7 @@ pub(super) fn backward<L: Lanes<Real: Number>>(
         }
         store(block.vector_gradients, target);
     }
-    block.finish::<L>(chunk.sums);
+    block.finish::<L>(sums);
 }
 
 /// What the scores' gradients need of a block's rows.

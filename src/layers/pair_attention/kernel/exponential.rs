@@ -19,7 +19,6 @@ impl Number for f64 {
 impl Number for f32 {
     /// `2^n e^r`, with `n` the whole number next to `self / ln 2` and `e^r` by Taylor: `|r| < 0.35`, so that what is left out
     /// is below `r^8 / 8! < 6e-9`.
-    #[expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
     #[inline(always)]
     fn exponential(self) -> Self {
         /// Adding it leaves a number's whole part in the lowest bits.
