@@ -92,6 +92,13 @@ fn quotes_guard_separators_and_line_ends_in_csv_alone() {
 }
 
 #[test]
+fn a_mark_behind_a_files_start_is_a_part_of_its_cell_in_quoted_rows_and_others() {
+    let marked = "\u{feff}a";
+    assert_eq!(csv("x,label\n\u{feff}a,1\n\u{feff}a,\"0\"\n"), [row(1, &[marked]), row(0, &[marked])]);
+    assert_refused(FormatName::Csv, "\u{feff}\u{feff}", "rows.txt:1: expected a header separated by commas", "");
+}
+
+#[test]
 fn ragged_rows_are_told_with_their_line_or_left_out() {
     for (text, expected) in [
         ("label,x,y\n1,a,b\n0,c\n", "rows.txt:3: expected 3 cells, found 2"),

@@ -6,7 +6,7 @@ use memchr::{memchr, memchr_iter};
 use super::{
     ColumnRef, DataConfig, DataError, Format, OnBadRow, Place, RowBlock, Separator,
     error::excerpt,
-    layout::Head,
+    layout::{BYTE_ORDER_MARK, Head},
     records::{End, Records, without_line_end},
     rows::{split_lines, split_lines_from},
 };
@@ -168,7 +168,14 @@ impl Unquoter {
         self.reader.reset();
         self.text.resize(record.len() + 1, 0);
         self.ends.resize(record.len() + 2, 0);
-        let (_, read, mut written, mut cells) = self.reader.read_record(record, &mut self.text, &mut self.ends);
+        // the automaton would leave a mark out, which only a file's first bytes are; a part of one it doesn't know
+        let (first, rest) = record.split_at(usize::from(record.starts_with(BYTE_ORDER_MARK)));
+        let (mut read, mut written, mut cells) = (0, 0, 0);
+        for part in [first, rest].into_iter().filter(|part| !part.is_empty()) {
+            let (_, more_read, more, more_cells) =
+                self.reader.read_record(part, &mut self.text[written..], &mut self.ends[cells..]);
+            (read, written, cells) = (read + more_read, written + more, cells + more_cells);
+        }
         debug_assert_eq!(read, record.len(), "a record holds no line end outside of quotes");
         // the empty input says that the record is over
         let (result, _, more, more_cells) =
