@@ -23,11 +23,11 @@ pub(super) fn is_countable(file: &mut File) -> Result<bool> {
 
 /// The footer's bytes; none where there is no footer.
 fn footer(file: &mut File) -> Result<Vec<u8>> {
-    const TRAILER: u64 = 8;
+    const TRAILER: usize = 8;
     let length = file.seek(SeekFrom::End(0))?;
-    let Some(trailer_start) = length.checked_sub(TRAILER) else { return Ok(Vec::new()) };
+    let Some(trailer_start) = length.checked_sub(TRAILER as u64) else { return Ok(Vec::new()) };
     file.seek(SeekFrom::Start(trailer_start))?;
-    let mut trailer = [0; TRAILER as usize];
+    let mut trailer = [0; TRAILER];
     file.read_exact(&mut trailer)?;
     let [length @ .., _, _, _, _] = trailer;
     let footer_length = u64::from(u32::from_le_bytes(length));
@@ -104,7 +104,7 @@ impl Walk<'_> {
     fn fields(&mut self, depth: u8) -> std::result::Result<(), Stop> {
         loop {
             let header = self.byte()?;
-            if header & 15 == 0 {
+            if header % 16 == 0 {
                 return Ok(());
             }
             // the field's number stands behind the header where it isn't a little above the last one's

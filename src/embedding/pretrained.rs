@@ -44,7 +44,9 @@ impl Table {
     /// Lets no step move these rows.
     fn freeze(&mut self, ids: &[u32]) {
         self.frozen.rows.resize(self.rows(), false);
-        ids.iter().for_each(|&id| self.frozen.rows[id as usize] = true);
+        for &id in ids {
+            self.frozen.rows[id as usize] = true;
+        }
     }
 
     /// The rows that no step moves, as `1.0` among `0.0`; empty where all move.

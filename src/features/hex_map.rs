@@ -39,8 +39,8 @@ impl<V: Copy> HexMap<V> {
         // Fibonacci hashing; the upper half depends on all bits of the key
         let hash = u64::from(key).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         #[expect(clippy::cast_possible_truncation, reason = "the mask leaves the bits that a slot's number has")]
-        let hash = (hash >> 32) as usize ^ (hash >> 20) as usize;
-        hash & (self.slots.len() - 1)
+        let place = ((hash >> 32) ^ (hash >> 20)) as usize;
+        place & (self.slots.len() - 1)
     }
 
     /// Reads where `keys` stand, so that the memory brings all of them at once.

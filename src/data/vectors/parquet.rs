@@ -109,7 +109,7 @@ fn append_list(lists: &ArrayRef, row: usize, out: &mut Vec<f32>) -> Result<(), &
         DataType::Float32 => out.extend_from_slice(list.as_primitive::<Float32Type>().values()),
         #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
         DataType::Float64 => {
-            out.extend(list.as_primitive::<Float64Type>().values().iter().map(|number| *number as f32))
+            out.extend(list.as_primitive::<Float64Type>().values().iter().map(|number| *number as f32));
         }
         _ => out.extend(list.as_primitive::<Float16Type>().values().iter().map(|number| number.to_f32())),
     }
