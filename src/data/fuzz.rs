@@ -78,9 +78,17 @@ fn config(format: FormatName, on_bad_row: OnBadRow) -> DataConfig {
 /// All that a reader gives.
 #[derive(Debug, PartialEq)]
 struct Read {
-    /// Label, cells, the numbers' bits and the line of each row.
-    rows: Vec<(u8, Vec<Vec<u8>>, Vec<u64>, u64)>,
+    rows: Vec<Row>,
     skipped: u64,
+}
+
+#[derive(Debug, PartialEq)]
+struct Row {
+    label: u8,
+    cells: Vec<Vec<u8>>,
+    /// The numbers' bits, since NaN equals nothing.
+    numbers: Vec<u64>,
+    line: u64,
 }
 
 fn read(config: &DataConfig, path: &Path, block_bytes: usize) -> Result<Read, DataError> {
@@ -101,7 +109,7 @@ fn read(config: &DataConfig, path: &Path, block_bytes: usize) -> Result<Read, Da
             let cells = (0..kinds.len()).map(|field| cell(&block, row, field, kinds[field])).collect();
             let is_number = |field: &usize| matches!(kinds[*field], FieldKind::Numeric | FieldKind::Time(_));
             let numbers = (0..kinds.len()).filter(is_number).map(|field| block.number(row, field).to_bits()).collect();
-            read.rows.push((block.label(row), cells, numbers, block.place(row).line));
+            read.rows.push(Row { label: block.label(row), cells, numbers, line: block.place(row).line });
         }
     }
     Ok(read)

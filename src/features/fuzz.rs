@@ -42,7 +42,7 @@ fn vocabulary(path: &Path) -> String {
 
 /// Every row of a cache that opens can be had, by both readers.
 fn cache(path: &Path) -> String {
-    let streamed = EncodedReader::open(path).and_then(|reader| reader.collect::<Result<Vec<_>, _>>());
+    let streamed = EncodedReader::open(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let streamed = streamed.map(|batches| batches.iter().map(|batch| batch.labels.len()).sum::<usize>());
     if let Err(error) = &streamed {
         told(error, path);
@@ -54,7 +54,7 @@ fn cache(path: &Path) -> String {
     for row in 0..cache.rows() {
         assert_eq!(cache.ids(row).len(), cache.columns());
         assert_eq!(cache.values(row).map_or(cache.columns(), <[f32]>::len), cache.columns());
-        (cache.label(row), cache.weight(row), cache.group(row));
+        let _ = (cache.label(row), cache.weight(row), cache.group(row));
     }
     format!("{} rows", cache.rows())
 }
