@@ -23,9 +23,10 @@ mod input;
 mod label;
 mod layout;
 mod libsvm;
+#[cfg(test)]
+mod libsvm_tests;
 mod made;
 mod parquet;
-mod parquet_footer;
 mod reader;
 mod records;
 mod rows;

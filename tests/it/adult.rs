@@ -1,15 +1,11 @@
 //! Adult from UCI's text, from ARFF and from Parquet: the same ids, labels and trained bits.
 
-use std::{
-    fs,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{fs, io::Read, path::Path};
 
 use flate2::read::GzDecoder;
 use secn::{config::Config, features::prepare};
 
-use crate::experiment::{Experiment, SECN, json};
+use crate::experiment::{Experiment, SECN, json, shared_data};
 
 /// UCI's training part, which is ARFF's; Parquet has the test part's rows before it.
 const ROWS: usize = 32_561;
@@ -24,11 +20,6 @@ struct Names {
 
 const UCI: Names = Names { education: "education-num", sex: "sex", label: "class" };
 const WIDEDEEP: Names = Names { education: "educational-num", sex: "gender", label: "income" };
-
-fn shared() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    folder.ancestors().map(|folder| folder.join("shared/data")).find(|folder| folder.is_dir())
-}
 
 /// A config of one file; `rest` stands in `[data]`.
 fn config(experiment: &Experiment, format: &str, path: &Path, names: &Names, rest: &str) -> String {
@@ -46,10 +37,7 @@ fn config(experiment: &Experiment, format: &str, path: &Path, names: &Names, res
 
 #[test]
 fn text_arff_and_parquet_give_the_same_bits() {
-    let Some(shared) = shared() else {
-        println!("skipped: shared/data is not there");
-        return;
-    };
+    let Some(shared) = shared_data() else { return };
     let experiment = Experiment::new(SECN);
     let mut text = String::new();
     let packed = fs::File::open(shared.join("adult-uci/adult.data.gz")).unwrap();

@@ -85,6 +85,21 @@ pub(crate) fn secn(arguments: &[&str]) -> Command {
     command
 }
 
+/// Sets made by others, in `shared/data` beside the project's folder or above it; a test that lacks them says so.
+pub(crate) fn shared_data() -> Option<PathBuf> {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = project.ancestors().map(|folder| folder.join("shared/data")).find(|folder| folder.is_dir());
+    if found.is_none() {
+        skipped("shared/data");
+    }
+    found
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+pub(crate) fn skipped(what: &str) {
+    eprintln!("skipped: {what} is not there");
+}
+
 /// The first `rows` lines of a file of `data/criteo-sample`.
 pub(crate) fn sample(file: &str, rows: usize) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/criteo-sample").join(file);

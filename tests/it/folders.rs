@@ -7,29 +7,19 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::experiment::{assert_has, failure, json, secn};
+use crate::experiment::{assert_has, failure, json, secn, shared_data, skipped};
 use table::{REFUSED, Refused, SETS, Set};
 
 const FAILED: i32 = 1;
 
-/// The shared data's folder, if it stands beside the checkout.
-fn shared() -> Option<PathBuf> {
-    let checkout = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found = checkout.ancestors().map(|folder| folder.join("shared/data")).find(|folder| folder.is_dir());
-    if found.is_none() {
-        eprintln!("skipped: shared/data is not there");
-    }
-    found
-}
-
 /// The folder of this name, if it is there.
 fn folder(name: &str) -> Option<PathBuf> {
-    let folder = shared()?.join(name);
-    if folder.is_dir() {
-        return Some(folder);
+    let folder = shared_data()?.join(name);
+    if !folder.is_dir() {
+        skipped(&folder.display().to_string());
+        return None;
     }
-    eprintln!("skipped: {} is not there", folder.display());
-    None
+    Some(folder)
 }
 
 /// Writes a config whose `[data]` is `keys` and `files`, and returns the command that trains on it for an epoch.
@@ -50,10 +40,8 @@ fn load(set: &Set) {
     let Some(folder) = folder(set.folder) else { return };
     let place = tempfile::tempdir().unwrap();
     let path = folder.join(set.train);
-    let mut files = format!("train = [{path:?}]\nvalidation = [{path:?}]\n");
-    if let Some((test, _)) = set.test {
-        files += &format!("test = [{:?}]\n", folder.join(test));
-    }
+    let test = set.test.map(|(test, _)| format!("test = [{:?}]\n", folder.join(test)));
+    let files = format!("train = [{path:?}]\nvalidation = [{path:?}]\n{}", test.unwrap_or_default());
     let trained = json(&mut train(&place, set.config, &files));
     let name = format!("{}/{}", set.folder, set.train);
     assert_eq!(trained["fields"], set.fields, "{name}: fields");
@@ -111,7 +99,7 @@ fn the_rows_of_a_published_split_validate() {
 
 #[test]
 fn every_folder_that_is_there_is_known() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = shared_data() else { return };
     let known: BTreeSet<&str> =
         SETS.iter().map(|set| set.folder).chain(REFUSED.iter().map(|refused| refused.folder)).collect();
     let entries = fs::read_dir(shared).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir());

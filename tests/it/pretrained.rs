@@ -17,7 +17,7 @@ fn experiment(optimizer: &str) -> Experiment {
     for number in 0..900 {
         let bits = |column: u64| secn::seed::mix(number, column);
         let item = bits(0) % ITEMS;
-        let clicked = (item % 3 == 0) != bits(1).is_multiple_of(7);
+        let clicked = item.is_multiple_of(3) != bits(1).is_multiple_of(7);
         writeln!(text, "{},i{item},{}.5", u8::from(clicked), bits(2) % 50).unwrap();
     }
     let experiment = Experiment::new("");

@@ -1,10 +1,6 @@
 //! Parquet: a column of keys, as a table's cells are, and a column of lists of floating-point numbers.
 
-use std::{
-    fmt::Display,
-    ops::ControlFlow,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::{fmt::Display, ops::ControlFlow};
 
 use arrow_array::{
     Array, ArrayRef, RecordBatch,
@@ -12,30 +8,22 @@ use arrow_array::{
     types::{Float16Type, Float32Type, Float64Type},
 };
 use arrow_schema::{DataType, FieldRef};
-use parquet::arrow::{
-    ProjectionMask,
-    arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
-};
+use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReader};
 
 use super::{Each, VectorSource};
 use crate::{
-    data::{DataError, parquet::write_value},
+    data::{
+        DataError,
+        foreign::decoded,
+        parquet::{begun, kind, write_value},
+    },
     schema::FieldKind,
 };
 
 pub(super) fn read(source: &VectorSource, each: &mut Each<'_>) -> Result<(), DataError> {
-    // the decoder panics on some damaged files
-    let whole = catch_unwind(AssertUnwindSafe(|| read_rows(source, each)));
-    whole.unwrap_or_else(|_| Err(damaged(source, &"damage")))
-}
-
-fn damaged(source: &VectorSource, error: &dyn Display) -> DataError {
-    source.wrong("a Parquet file that can be read", error)
-}
-
-fn read_rows(source: &VectorSource, each: &mut Each<'_>) -> Result<(), DataError> {
     let (mut width, mut vector, mut key) = (None, Vec::new(), Vec::new());
-    for batch in open(source)? {
+    let mut reader = sound(source, decoded(|| open(source)))??;
+    while let Some(batch) = sound(source, decoded(|| reader.next()))? {
         let batch: RecordBatch = batch.map_err(|error| damaged(source, &error))?;
         let column = |name: &str| batch.column_by_name(name).expect("the file is projected on both columns");
         let (keys, vectors) = (column(&source.key), column(&source.vectors));
@@ -61,8 +49,17 @@ fn read_rows(source: &VectorSource, each: &mut Each<'_>) -> Result<(), DataError
     Ok(())
 }
 
+/// The decoder panics on some damaged files, and gives nothing then.
+fn sound<T>(source: &VectorSource, decoded: Option<T>) -> Result<T, DataError> {
+    decoded.ok_or_else(|| damaged(source, &"damage"))
+}
+
+fn damaged(source: &VectorSource, error: &dyn Display) -> DataError {
+    source.wrong("a Parquet file that can be read", error)
+}
+
 fn open(source: &VectorSource) -> Result<ParquetRecordBatchReader, DataError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(source.open()?).map_err(|error| damaged(source, &error))?;
+    let builder = begun(source.open()?).map_err(|error| damaged(source, &error))?;
     let fields = builder.schema().fields().clone();
     let position = |name: &str, accepts: fn(&DataType) -> bool, expected: &str| {
         let names = fields.iter().map(|field| field.name().as_str());
@@ -80,7 +77,7 @@ fn open(source: &VectorSource) -> Result<ParquetRecordBatchReader, DataError> {
 }
 
 fn is_key(data_type: &DataType) -> bool {
-    matches!(crate::data::parquet::kind(data_type), Some(FieldKind::Categorical | FieldKind::Numeric))
+    matches!(kind(data_type), Some(FieldKind::Categorical | FieldKind::Numeric))
 }
 
 fn is_vector(data_type: &DataType) -> bool {
