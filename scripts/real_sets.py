@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes six small real data sets ready for configs: a folder each with the train and test file and the validation rows.
+"""Makes seven small real data sets ready for configs: a folder each with the train and test file and the validation rows.
 
     python scripts/real_sets.py --data DATA --splits SPLITS --out OUT [--only NAME ...]
 
@@ -13,9 +13,10 @@ DATA holds a folder a set, as it was found (plain or gzipped); SPLITS the number
 | avazu-10k | csv | train.csv, test.csv; without `id` | click | 8,999 + 1,000 |
 | amazon-employee-access | csv | train.csv, test.csv; the rows and the order of the published index files | ACTION | 26,215 + 6,554 |
 | adult-uci | csv | train.csv, test.csv; an empty cell for `?` | income, `positive = ">50K"` | 32,561 + 16,281 |
+| adult-arff | arff | train.arff, test.arff (UCI's test rows behind its header) | class, `positive = ">50K"` | 32,561 + 16,281 |
 | frappe-valid-test | libsvm | train.libfm (the published validation part), test.libfm | | 57,722 + 28,860 |
 
-Each folder also has `validation.txt`, for `validation = { rows = "OUT/NAME/validation.txt" }`.
+Each folder but adult-arff also has `validation.txt`, for `validation = { rows = "OUT/NAME/validation.txt" }`.
 """
 import argparse
 import csv
@@ -25,6 +26,8 @@ import os
 
 from make_data import ADULT_COLUMNS, adult_rows
 
+ARFF_DATA = "@DATA\n"
+WITHOUT_SPLIT = {"adult-arff"}
 CRITEO_COLUMNS = ["label", *(f"I{number}" for number in range(1, 14)), *(f"C{number}" for number in range(1, 27))]
 
 
@@ -88,6 +91,14 @@ def adult(folder):
     return {"train.csv": part("adult.data"), "test.csv": part("adult.test")}
 
 
+def adult_arff(folder):
+    train = read(f"{folder}/adult.arff")
+    header = train[: train.index(ARFF_DATA) + len(ARFF_DATA)]
+    # the first line is a title, and labels end in a dot
+    test = [line.removesuffix(".") for line in lines(f"{folder}/../adult-uci/adult.test") if not line.startswith("|")]
+    return {"train.arff": train, "test.arff": header + "\n".join(test) + "\n"}
+
+
 def frappe(folder):
     parts = (("train", "validation"), ("test", "test"))
     return {f"{part}.libfm": "\n".join(lines(f"{folder}/frappe.{name}.libfm")) + "\n" for part, name in parts}
@@ -100,20 +111,28 @@ SETS = {
     "avazu-10k": (avazu, 8_999, 1_000),
     "amazon-employee-access": (amazon, 26_215, 6_554),
     "adult-uci": (adult, 32_561, 16_281),
+    "adult-arff": (adult_arff, 32_561, 16_281),
     "frappe-valid-test": (frappe, 57_722, 28_860),
 }
+
+
+def row_count(file, text):
+    if file.endswith(".arff"):
+        return sum(bool(line) for line in text[text.index(ARFF_DATA) + len(ARFF_DATA) :].splitlines())
+    return text.count("\n") - file.endswith(".csv")
 
 
 def make(name, data, splits, out):
     files_of, *expected = SETS[name]
     files = files_of(f"{data}/{name}")
-    found = [text.count("\n") - (file.endswith(".csv")) for file, text in files.items()]
+    found = [row_count(file, text) for file, text in files.items()]
     if found != expected:
         raise SystemExit(f"{name}: expected {expected} rows, found {found}")
-    validation = [int(line) for line in lines(f"{splits}/{name}.valid.txt")]
-    if max(validation) >= expected[0] or len(set(validation)) != len(validation):
+    validation = [] if name in WITHOUT_SPLIT else [int(line) for line in lines(f"{splits}/{name}.valid.txt")]
+    if validation and max(validation) >= expected[0] or len(set(validation)) != len(validation):
         raise SystemExit(f"{name}: expected distinct row numbers below {expected[0]} in {splits}/{name}.valid.txt")
-    files["validation.txt"] = "".join(f"{number}\n" for number in validation)
+    if validation:
+        files["validation.txt"] = "".join(f"{number}\n" for number in validation)
     os.makedirs(f"{out}/{name}", exist_ok=True)
     for file, text in files.items():
         with open(f"{out}/{name}/{file}", "w", encoding="utf-8", newline="") as output:
