@@ -7,8 +7,9 @@
 A case holds weights, inputs, logits, loss (mean logloss), the gradient of that loss by every weight, and ten optimizer
 steps; `golden_models.py` has the equations and the optimizers' rules, `golden_loops.py` the newer equations once more,
 `golden_shapes.py` the weights' names and sizes. DCNv3's gradients and steps are those of its own sum of losses, while
-its `loss` and `losses` are the logloss. A case with batch norm is in training mode; it also holds the running
-statistics after the ten steps, and the first batch's logits then, in evaluation mode.
+its `loss` and `losses` are the logloss; those of SECN's members are of the mean of their losses. A case with batch norm
+is in training mode; it also holds the running statistics after the ten steps, and the first batch's logits then, in
+evaluation mode.
 
 Weights are exact `f32` numbers; everything computed from them is computed in `f64`. The same case is computed in `f32`
 as well and must agree (`float32_error` keeps by how much); a draw is thrown away where it doesn't, where a ReLU's input
@@ -73,6 +74,8 @@ class Run:
         logits, *branches = logits if isinstance(logits, tuple) else (logits,)
         labels = torch.tensor(batch["labels"], dtype=self.dtype)
         loss, *losses = (functional.binary_cross_entropy_with_logits(each, labels) for each in (logits, *branches))
+        if self.case["config"].get("members", 1) > 1:
+            return logits, loss, sum(losses) / len(losses)
         return logits, loss, tri_bce(loss, losses)
 
     def compute(self, batches):
@@ -301,6 +304,8 @@ def cases():
         yield f"fm-{name}-decay", case("fm", {}, optimizer=(0.0, name), weight_decay=0.3)
     yield "fm-adagrad-start", case("fm", {}, **plain, initial_accumulator=2.0)
     yield "fm-adagrad-start-decay", case("fm", {}, **plain, initial_accumulator=2.0, weight_decay=0.3)
+    config = secn_config(linear=True, mlp=[8, 6], mlp_input="products", members=2)
+    yield "secn-members", case("secn", config, dim=7, **plain)
 
 
 def cases_with_first_order(case):

@@ -137,14 +137,23 @@ def pairwise(x):
 
 
 def secn(config, weights, x, w, relu, norm):
+    """Of several members, each on its share of every vector, the mean logit and then each member's."""
+    members = config.get("members", 1)
+    logits = []
+    for number, share in enumerate(x.tensor_split([x.shape[2] * member // members for member in range(1, members)], 2)):
+        scope = f"members.{number}." if number else ""
+        own = {name.removeprefix(scope): weight for name, weight in weights.items() if name.startswith(scope)}
+        logits.append(secn_member(config, own, share, relu, norm) + (w.sum(1) if config["linear"] else 0))
+    return logits[0] if members == 1 else (sum(logits) / members, *logits)
+
+
+def secn_member(config, weights, x, relu, norm):
     h = x
     for layer in range(config["layers"]):
         h = cross_layer(config, weights, layer, h, x, relu)
     if "attention" in config:
         h = attention(config["attention"], weights, h, relu)
     logit = h.sum(1) @ weights["head.weight"] + weights["head.bias"]
-    if config["linear"]:
-        logit = logit + w.sum(1)
     products = torch.stack([(x[:, i] * x[:, j]).sum(1) for i, j in field_pairs(x)], 1)
     if "mlp" in config:
         read = config.get("mlp_input", "vectors")

@@ -9,7 +9,14 @@ def weight_shapes(model, config, fields, dim):
     if model in OWN_SHAPES:
         return OWN_SHAPES[model](model, config, fields, dim)
     shapes = {}
-    if model == "secn":
+    if model == "secn" and config.get("members", 1) > 1:
+        for number in range(config["members"]):
+            scope = f"members.{number}." if number else ""
+            start, end = (dim * member // config["members"] for member in (number, number + 1))
+            own = weight_shapes(model, config | {"members": 1}, fields, end - start)
+            shapes |= {scope + name: shape for name, shape in own.items()}
+        return shapes
+    elif model == "secn":
         layers = config["layers"]
         inner = (layers, fields, fields) if config["weights"] == "shared" else (layers, dim, fields, fields)
         shapes["cross"] = (inner, fields**-0.5)

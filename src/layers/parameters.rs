@@ -14,11 +14,18 @@ use crate::seed::Seed;
 pub struct Parameters<'a> {
     seed: Seed,
     device: &'a Device,
+    /// What stands before every name.
+    scope: String,
 }
 
 impl<'a> Parameters<'a> {
     pub fn new(seed: Seed, device: &'a Device) -> Self {
-        Self { seed, device }
+        Self { seed, device, scope: String::new() }
+    }
+
+    /// The weights of a part named `name`, drawn apart from those of the same names outside of it.
+    pub fn scoped(&self, name: &str) -> Self {
+        Self { scope: format!("{}{name}.", self.scope), ..self.clone() }
     }
 
     /// A weight of zeros.
@@ -69,7 +76,7 @@ impl<'a> Parameters<'a> {
         shape: [usize; D],
         distribution: &impl Distribution<f64>,
     ) -> Param<Tensor<D>> {
-        let mut stream = self.seed.stream("weights", &[name_bits(name)]);
+        let mut stream = self.seed.stream("weights", &[self.bits(name)]);
         let count = shape.iter().product();
         #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
         let values = (0..count).map(|_| distribution.sample(&mut stream) as f32).collect();
@@ -80,10 +87,10 @@ impl<'a> Parameters<'a> {
     fn filled<const D: usize>(&self, name: &str, shape: [usize; D], values: Vec<f32>) -> Param<Tensor<D>> {
         let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
         let tensor = if self.device.is_autodiff() { tensor.require_grad() } else { tensor };
-        Param::initialized(ParamId::from(name_bits(name)), tensor)
+        Param::initialized(ParamId::from(self.bits(name)), tensor)
     }
-}
 
-fn name_bits(name: &str) -> u64 {
-    Seed(0).draw(name, &[])
+    fn bits(&self, name: &str) -> u64 {
+        Seed(0).draw(&format!("{}{name}", self.scope), &[])
+    }
 }

@@ -62,13 +62,24 @@ pub struct ModelInfo {
 pub struct Logits {
     /// `[batch]`: what is evaluated and predicted.
     pub logits: Tensor<1>,
-    /// `[batch]` each: the logits of two networks that are trained on the labels beside their common one.
-    pub towers: Option<[Tensor<1>; 2]>,
+    /// The networks behind them that are trained on the labels too.
+    pub towers: Towers,
+}
+
+/// `[batch]` each: the logits of a model's networks.
+#[derive(Clone, Debug)]
+pub enum Towers {
+    /// The model's logits alone are trained.
+    None,
+    /// Two that are trained beside the model's logits, each by as much as it lags behind them.
+    Lagging([Tensor<1>; 2]),
+    /// Those that are trained instead of the model's logits, each for itself.
+    Alone(Vec<Tensor<1>>),
 }
 
 impl From<Tensor<1>> for Logits {
     fn from(logits: Tensor<1>) -> Self {
-        Self { logits, towers: None }
+        Self { logits, towers: Towers::None }
     }
 }
 

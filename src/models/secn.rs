@@ -3,7 +3,11 @@
 //! Liu et al. 2024, "A Recommendation Model Utilizing Separation Embedding and Self-Attention for Feature Mining",
 //! arXiv 2410.15026. Beyond the paper: first-order weights, other products, residuals and activations of the cross
 //! layers, FwFM's pairs, and a parallel MLP on the vectors or, as fwumious wabbit's deep FFM has it, on the products of
-//! their pairs; `configs/criteo/secn-paper.toml` has the paper's own form.
+//! their pairs; `configs/criteo/secn-paper.toml` has the paper's own form. Several networks may share the vectors' numbers
+//! between them (multi-embedding, Guo et al., ICML 2024, arXiv 2310.04400), each trained on the labels for itself, as the
+//! members of TabM are (Gorishniy et al., ICLR 2025, arXiv 2410.24210).
+
+use std::ops::Range;
 
 use burn::{
     module::{Module, Param},
@@ -11,7 +15,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors, count, counts};
+use super::{Embedded, Logits, Needs, Parameters, Settings, Shape, Towers, Vectors, count, counts};
 use crate::{
     layers::{
         attention::{Attention, AttentionConfig},
@@ -27,6 +31,9 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecnConfig {
+    /// Networks side by side, at most `embedding.dim`: each has its own share of every vector's numbers and its own loss, and
+    /// the logit is the mean of theirs. Default 1.
+    pub members: Count,
     /// Number of cross layers; it bounds the order of the interactions. Default 3.
     pub layers: Count,
     /// `"shared"` (default): all dimensions share `W_C` and `W_R`; `"per-dimension"`: each has its own.
@@ -92,11 +99,13 @@ impl MlpInput {
         }
     }
 
-    fn read(self, embedded: &Embedded) -> Tensor<2> {
+    fn read(self, vectors: &Tensor<3>) -> Tensor<2> {
+        let [batch, fields, dim] = vectors.dims();
+        let concatenation = || vectors.clone().reshape([batch, fields * dim]);
         match self {
-            Self::Vectors => embedded.concatenation(),
-            Self::Products => pair_products(embedded.vectors()),
-            Self::Both => Tensor::cat(vec![embedded.concatenation(), pair_products(embedded.vectors())], 1),
+            Self::Vectors => concatenation(),
+            Self::Products => pair_products(vectors.clone()),
+            Self::Both => Tensor::cat(vec![concatenation(), pair_products(vectors.clone())], 1),
         }
     }
 }
@@ -104,6 +113,7 @@ impl MlpInput {
 impl Default for SecnConfig {
     fn default() -> Self {
         Self {
+            members: count(1),
             layers: count(3),
             weights: Sharing::default(),
             product: Product::default(),
@@ -131,12 +141,24 @@ impl SecnConfig {
     /// Weights as [`StackConfig::init`], [`AttentionConfig::init`], [`MlpConfig::init`] and [`Parameters::head`] draw
     /// them.
     pub fn init(&self, shape: Shape, parameters: &Parameters) -> Secn {
+        let member = |(number, share): (usize, Range<usize>)| {
+            let shape = Shape { fields: shape.fields, dim: share.len() };
+            match number {
+                0 => self.init_member(shape, parameters),
+                _ => self.init_member(shape, &parameters.scoped(&format!("members.{number}"))),
+            }
+        };
+        let shares = shares(shape.dim, self.members.get().min(shape.dim));
+        Secn { members: shares.enumerate().map(member).collect(), linear: self.linear }
+    }
+
+    fn init_member(&self, shape: Shape, parameters: &Parameters) -> Member {
         let Shape { fields, dim } = shape;
         let form = Form { product: self.product, activation: self.activation };
         let stack = StackConfig { layers: self.layers.get(), sharing: self.weights, residual: self.residual, form };
         let pooled_dim = self.attention.map_or(dim, |attention| attention.output_dim());
         let mlp = MlpConfig { units: &self.mlp, dropout: self.dropout, batch_norm: self.batch_norm };
-        Secn {
+        Member {
             stack: stack.init(fields, dim, parameters),
             attention: self.attention.map(|attention| attention.init("attention", dim, parameters)),
             head: match self.head {
@@ -147,14 +169,20 @@ impl SecnConfig {
             mlp: (!self.mlp.is_empty()).then(|| mlp.init("mlp", self.mlp_input.width(shape), parameters)),
             mlp_input: self.mlp_input,
             pairs: self.pairs.then(|| parameters.constant("pairs", [pair_count(fields), 1], 1.0)),
-            linear: self.linear,
         }
     }
 }
 
-/// `y = g(V · Σ_i h_i(L) + b)`, with `H(L)` of the cross layers (steps 3 to 6); returns the logit before `g`.
+/// The mean of the members' logits, with the first-order term in each of them.
 #[derive(Module, Debug)]
 pub struct Secn {
+    members: Vec<Member>,
+    linear: bool,
+}
+
+/// `y = g(V · Σ_i h_i(L) + b)`, with `H(L)` of the cross layers (steps 3 to 6); returns the logit before `g`.
+#[derive(Module, Debug)]
+struct Member {
     stack: CrossStack,
     attention: Option<Attention>,
     /// `V`: `[dim, 1]`.
@@ -165,27 +193,56 @@ pub struct Secn {
     mlp_input: MlpInput,
     /// `[pairs, 1]`
     pairs: Option<Param<Tensor<2>>>,
-    linear: bool,
 }
 
 impl Secn {
     /// # Shapes
+    /// - returns: `[batch]` each
+    pub fn forward(&self, embedded: &Embedded) -> Logits {
+        let vectors = embedded.vectors();
+        let [_, _, dim] = vectors.dims();
+        let linear = self.linear.then(|| embedded.linear_sum());
+        let with_linear = |logits: Tensor<1>| match &linear {
+            Some(linear) => logits + linear.clone(),
+            None => logits,
+        };
+        if let [member] = self.members.as_slice() {
+            return with_linear(member.forward(&vectors)).into();
+        }
+        let shares = shares(dim, self.members.len()).map(|share| vectors.clone().slice_dim(2, share));
+        let logits: Vec<Tensor<1>> =
+            self.members.iter().zip(shares).map(|(member, vectors)| with_linear(member.forward(&vectors))).collect();
+        Logits {
+            logits: Tensor::stack::<2>(logits.clone(), 1).mean_dim(1).squeeze_dim(1),
+            towers: Towers::Alone(logits),
+        }
+    }
+}
+
+/// The numbers of a vector that each member reads, as equally many as can be.
+fn shares(dim: usize, members: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..members).map(move |member| member * dim / members..(member + 1) * dim / members)
+}
+
+impl Member {
+    /// # Shapes
+    /// - vectors: `[batch, fields, dim]`
     /// - returns: `[batch]`
-    pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
+    fn forward(&self, vectors: &Tensor<3>) -> Tensor<1> {
         const FIELDS: usize = 1;
         let pooled: Tensor<2> = match &self.attention {
-            None => self.stack.forward_pooled(embedded.vectors()),
+            None => self.stack.forward_pooled(vectors.clone()),
             Some(attention) => {
-                attention.forward(self.stack.forward(embedded.vectors())).sum_dim(FIELDS).squeeze_dim(FIELDS)
+                attention.forward(self.stack.forward(vectors.clone())).sum_dim(FIELDS).squeeze_dim(FIELDS)
             }
         };
         let mut logits: Tensor<1> = pooled.matmul(self.head.val()).squeeze_dim(1) + self.bias.val();
         if let Some(mlp) = &self.mlp {
-            logits = logits + mlp.forward(self.mlp_input.read(embedded));
+            logits = logits + mlp.forward(self.mlp_input.read(vectors));
         }
         if let Some(pairs) = &self.pairs {
-            logits = logits + pair_products(embedded.vectors()).matmul(pairs.val()).squeeze_dim::<1>(1);
+            logits = logits + pair_products(vectors.clone()).matmul(pairs.val()).squeeze_dim::<1>(1);
         }
-        if self.linear { logits + embedded.linear_sum() } else { logits }
+        logits
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, activation};
 
-use crate::models::Logits;
+use crate::models::{Logits, Towers};
 
 /// The loss of a batch.
 #[derive(Clone, Debug)]
@@ -14,19 +14,22 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// The logloss; where a model has towers, DCNv3's Tri-BCE (arXiv 2407.13349, section 4.4):
-    /// `L + max(0, L_D − L) L_D + max(0, L_S − L) L_S`, whose factors are constants to the gradient.
+    /// The logloss. Where a model's towers lag, DCNv3's Tri-BCE (arXiv 2407.13349, section 4.4):
+    /// `L + max(0, L_D − L) L_D + max(0, L_S − L) L_S`, whose factors are constants to the gradient. Where they stand
+    /// alone, the mean of their loglosses.
     ///
     /// With `weights` every logloss is the weighted mean `Σ w l / Σ w` of the batch's rows.
     pub fn new(output: Logits, labels: &Tensor<1>, weights: Option<&Tensor<1>>) -> Self {
         let logloss = |logits| weighted_logloss(logits, labels.clone(), weights.cloned());
         let plain = logloss(output.logits);
-        let mut total = plain.clone();
-        for tower in output.towers.into_iter().flatten() {
-            let loss = logloss(tower);
-            let factor = (loss.clone() - plain.clone()).clamp_min(0.0).detach();
-            total = total + factor * loss;
-        }
+        let total = match output.towers {
+            Towers::None => plain.clone(),
+            Towers::Lagging(towers) => towers.map(logloss).into_iter().fold(plain.clone(), |total, loss| {
+                let lag = (loss.clone() - plain.clone()).clamp_min(0.0).detach();
+                total + lag * loss
+            }),
+            Towers::Alone(towers) => Tensor::cat(towers.into_iter().map(logloss).collect(), 0).mean(),
+        };
         Self { logloss: plain, total }
     }
 }
@@ -72,7 +75,7 @@ mod tests {
         let logits = Tensor::<1>::from_floats([0.5, -1.0, 2.0], &device);
         let labels = Tensor::<1>::from_floats([1.0, 0.0, 0.0], &device);
         let one = |logit: f32, label: f32| (1.0 + (-logit).exp()).ln() + (1.0 - label) * logit;
-        let output = Logits { logits, towers: None };
+        let output = Logits { logits, towers: Towers::None };
         let weights = Tensor::<1>::from_floats([0.75, 0.25, 0.0], &device);
         let loss: f32 = Loss::new(output, &labels, Some(&weights)).logloss.into_scalar();
         assert!((loss - (0.75 * one(0.5, 1.0) + 0.25 * one(-1.0, 0.0))).abs() < 1e-6, "{loss}");
@@ -84,7 +87,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let [logits, deep, shallow] =
             [1.0_f32, 3.0, -1.0].map(|logit| Tensor::<1>::from_floats([logit], &device).require_grad());
-        let output = Logits { logits: logits.clone(), towers: Some([deep.clone(), shallow.clone()]) };
+        let output = Logits { logits: logits.clone(), towers: Towers::Lagging([deep.clone(), shallow.clone()]) };
         let loss = Loss::new(output, &Tensor::ones([1], &device), None);
         let near = |found: f32, expected: f32| assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         near(loss.logloss.clone().into_scalar(), 0.3133);
@@ -95,5 +98,22 @@ mod tests {
         near(gradient(&logits), -0.2689);
         near(gradient(&deep), 0.0);
         near(gradient(&shallow), -0.7311);
+    }
+
+    #[test]
+    fn towers_that_stand_alone_are_each_trained_and_their_mean_is_reported() {
+        let device = Device::flex().autodiff();
+        let [first, second] = [3.0_f32, -1.0].map(|logit| Tensor::<1>::from_floats([logit], &device).require_grad());
+        let logits = (first.clone() + second.clone()) / 2.0;
+        let output = Logits { logits, towers: Towers::Alone(vec![first.clone(), second.clone()]) };
+        let loss = Loss::new(output, &Tensor::ones([1], &device), None);
+        let near = |found: f32, expected: f32| assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+        near(loss.logloss.clone().into_scalar(), 0.3133);
+        near(loss.total.clone().into_scalar(), f32::midpoint(0.0486, 1.3133));
+        let gradients = loss.total.backward();
+        let gradient = |leaf: &Tensor<1>| leaf.grad(&gradients).unwrap().into_scalar::<f32>();
+        // half of σ(z) − 1
+        near(gradient(&first), -0.0474 / 2.0);
+        near(gradient(&second), -0.7311 / 2.0);
     }
 }

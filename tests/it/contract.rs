@@ -52,6 +52,7 @@ fn configs() -> Vec<ModelConfig> {
         r#"{"secn": {"product": "gate", "activation": "gate-relu", "residual": "identity", "mlp": [8]}}"#,
         r#"{"secn": {"weights": "per-dimension", "attention": {"heads": 2, "dim": 3}}}"#,
         r#"{"secn": {"product": "base", "activation": "none", "residual": "both"}}"#,
+        r#"{"secn": {"members": 3}}"#,
     ] {
         configs.push(serde_json::from_str(other).unwrap());
     }

@@ -88,10 +88,11 @@ fn path(model: &str, name: &str) -> String {
     ];
     let (_, variant) = VARIANTS.iter().find(|(known, _)| *known == model).expect("the file's model is known");
     let own = match (model, name) {
-        ("secn", "cross" | "residual" | "bias") => format!("stack.{name}"),
-        ("secn", "head.weight") => "head".to_owned(),
-        ("secn", "head.bias") => "bias".to_owned(),
-        ("secn", "pairs") => "pairs".to_owned(),
+        ("secn", name) => {
+            let (member, name) =
+                name.strip_prefix("members.").and_then(|name| name.split_once('.')).unwrap_or(("0", name));
+            format!("members.{member}.{}", secn_path(name))
+        }
         // the serial blocks' head is an MLP without hidden layers
         ("masknet", "head") => "mlp.output.weight".to_owned(),
         ("masknet", "bias") => "mlp.output.bias".to_owned(),
@@ -99,6 +100,15 @@ fn path(model: &str, name: &str) -> String {
         (_, name) => layer_path(name),
     };
     format!("{variant}.{own}")
+}
+
+fn secn_path(name: &str) -> String {
+    match name {
+        "cross" | "residual" | "bias" => format!("stack.{name}"),
+        "head.weight" => "head".to_owned(),
+        "head.bias" => "bias".to_owned(),
+        name => layer_path(name),
+    }
 }
 
 /// `mlp.N.…` → `mlp.hidden.N.…` and `mlp.norm.N.…` → `mlp.hidden.N.norm.…`, for each MLP.
