@@ -12,8 +12,17 @@ pub enum FieldKind {
     Categorical,
     /// Any number of texts, each distinct one a feature; their vectors are pooled.
     MultiValue,
+    /// The same, each text with its weight behind a colon: `news:0.5`.
+    WeightedValues,
     /// A time in this format; text that is none is an error.
     Time(TimeFormat),
+}
+
+impl FieldKind {
+    /// Whether a cell holds several values.
+    pub const fn has_several(self) -> bool {
+        matches!(self, Self::MultiValue | Self::WeightedValues)
+    }
 }
 
 /// How a time is written.

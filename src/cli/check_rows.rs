@@ -131,12 +131,14 @@ impl Counting {
                     }
                 }
             }
-            FieldKind::MultiValue => {
+            FieldKind::MultiValue | FieldKind::WeightedValues => {
                 for row in 0..block.rows() {
                     let mut none = true;
                     for value in block.values(row, field, 0x1F) {
                         none = false;
-                        count(self, hash(value), row);
+                        let colon = value.iter().rposition(|byte| *byte == b':');
+                        let end = colon.filter(|_| kind == FieldKind::WeightedValues).unwrap_or(value.len());
+                        count(self, hash(&value[..end]), row);
                     }
                     self.missing += u64::from(none);
                 }
@@ -165,7 +167,7 @@ impl Counting {
             kind: match kind {
                 FieldKind::Numeric => "numbers",
                 FieldKind::Categorical => "categories",
-                FieldKind::MultiValue => "several values",
+                FieldKind::MultiValue | FieldKind::WeightedValues => "several values",
                 FieldKind::Time(_) => "times",
             }
             .to_owned(),

@@ -78,6 +78,8 @@ pub enum DataError {
     Tokens { place: Place, expected: usize, found: usize },
     #[error("{place}, token {token}: expected {expected}, found {found}")]
     Token { place: Place, token: usize, expected: &'static str, found: String },
+    #[error("{place}, token {token}, field `{field}`: expected {expected}, found {found}")]
+    Value { place: Place, token: usize, field: u64, expected: &'static str, found: String },
     #[error("{path}: expected the part {expected}, found the part {found} in its place")]
     PartMissing { path: String, expected: u64, found: u64 },
     #[error("{place}: expected {expected}, found {found}")]
@@ -141,9 +143,16 @@ impl DataError {
                     .into()
             }
             Self::Token { .. } => {
-                "values are not used, so write 1 for each, and one token a field; `data.on_bad_row = \"skip\"` drops such \
+                "tokens are `index:1` in libsvm and `field:index:value` in libffm; `data.on_bad_row = \"skip\"` drops such \
                  rows and counts them in the report"
                     .into()
+            }
+            Self::Value { field, .. } => {
+                format!(
+                    "the first MiB of the first training file has the field once a row and with the value 1 alone; \
+                     `features.fields.{field} = {{ separator = \"|\", weighted = true }}` reads several values, each with \
+                     its weight"
+                )
             }
             Self::PartMissing { .. } => "all parts of a file are read as one, so fetch the one that is missing".into(),
             Self::Stated { todo, .. } => todo.clone(),
@@ -170,7 +179,9 @@ fn separator_hint(seems: char) -> String {
     match seems {
         '\t' => "the line seems to be separated by tabs; `data.format = \"tsv\"` reads such files".into(),
         ',' => "the line seems to be separated by `,`; `data.format = \"csv\"` reads such files with a header".into(),
-        ':' => "`data.format = \"libsvm\"` reads tokens `index:1`, `data.format = \"libffm\"` `field:index:1`".into(),
+        ':' => {
+            "`data.format = \"libsvm\"` reads tokens `index:1`, `data.format = \"libffm\"` `field:index:value`".into()
+        }
         ' ' => "the line seems to be separated by spaces; convert the file to tabs or commas".into(),
         other => format!("the line seems to be separated by `{other}`; convert the file to tabs or commas"),
     }

@@ -117,7 +117,9 @@ fn read(config: &DataConfig, path: &Path, block_bytes: usize) -> Result<Read, Da
 
 fn cell(block: &RowBlock, row: usize, field: usize, kind: FieldKind) -> Vec<u8> {
     match kind {
-        FieldKind::MultiValue => block.values(row, field, b'|').collect::<Vec<_>>().join(&b'|'),
+        FieldKind::MultiValue | FieldKind::WeightedValues => {
+            block.values(row, field, b'|').collect::<Vec<_>>().join(&b'|')
+        }
         _ => block.cell(row, field).to_vec(),
     }
 }

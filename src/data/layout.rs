@@ -61,7 +61,7 @@ pub(super) struct Sample {
     /// The first bytes of the first file, in which every column has to stand.
     pub(super) bytes: usize,
     /// The columns named in these bytes, beside those of the head.
-    pub(super) names: fn(&[u8]) -> Vec<String>,
+    pub(super) columns: fn(&[u8]) -> Vec<(String, FieldKind)>,
 }
 
 /// The columns of one file.
@@ -71,6 +71,8 @@ pub(super) struct Layout {
     pub(super) file: Arc<str>,
     /// The columns' names; every row has a cell for each.
     pub(super) names: Vec<String>,
+    /// The kind of each column's field; none for columns that are no field.
+    pub(super) kinds: Vec<Option<FieldKind>>,
     /// The column of each field.
     pub(super) fields: Vec<usize>,
     /// Each field of numbers or times with its column.
@@ -106,6 +108,8 @@ impl Layout {
         let find = |column: &ColumnRef, key| columns.position(column, key);
         let fields = wanted.schema.fields.iter().map(|field| find(&ColumnRef::Name(field.column().to_owned()), None));
         let fields = fields.collect::<Result<Vec<_>, _>>()?;
+        let mut kinds = vec![None; names.len()];
+        fields.iter().zip(&wanted.schema.fields).for_each(|(column, field)| kinds[*column] = Some(field.kind));
         let label = label_column(format, wanted, columns)?;
         let weight = wanted.weight.as_ref().map(|column| find(column, Some("data.weight"))).transpose()?;
         let extra = wanted.extra.iter().map(|column| find(column, None)).collect::<Result<_, _>>()?;
@@ -115,6 +119,7 @@ impl Layout {
             format,
             file: Arc::clone(file),
             numbers: numbers.map(|(field, Field { kind, .. })| (field, fields[field], *kind)).collect(),
+            kinds,
             fields,
             field_names: wanted.schema.fields.iter().map(|field| field.column().to_owned()).collect(),
             label,
@@ -266,7 +271,12 @@ pub(super) fn peek_head(config: &DataConfig, input: &Input) -> Result<Head, Data
             let mut head = read_head(format, record, &place, config)?;
             if let Some(sample) = &format.sample {
                 let end = if read == 0 { bytes.len() } else { records.last_end(bytes).unwrap_or(0) };
-                head.names.extend((sample.names)(&bytes[..end]));
+                let mut kinds: Vec<FieldKind> = head.names.iter().map(|name| (format.kind)(name)).collect();
+                for (name, kind) in (sample.columns)(&bytes[..end]) {
+                    head.names.push(name);
+                    kinds.push(kind);
+                }
+                head.kinds = Some(kinds);
             }
             return Ok(head);
         }

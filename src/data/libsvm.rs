@@ -2,10 +2,13 @@
 //!
 //! - libsvm, `label index:1 …`: all rows have equally many tokens. The n-th token is the field `n` (`1` is the first),
 //!   its index the category. Rows of varying length have no fields, so they are refused.
-//! - libffm, `label field:index:1 …`: a field a field number, named by it, its index the category. A field that a row
+//! - libffm, `label field:index:value …`: a field a field number, named by it, its index the category. A field that a row
 //!   lacks is missing. The fields are those that the first MiB of the first training file names.
 //!
-//! A feature is a category here, so values other than 1 are refused, and so is a field that stands twice in a row.
+//! A feature is a category, so its value is 1. The fields of libffm that stand several times in a row of that first MiB, or
+//! there with other values, are fields of several values, each with its own as its weight.
+
+use std::{collections::BTreeMap, ops::Range};
 
 use memchr::memchr;
 
@@ -14,7 +17,9 @@ use super::{
     cells::number,
     error::{excerpt, shown_cell},
     layout::{FixedLabel, Head, Sample},
+    made::UNIT_SEPARATOR,
     records::Records,
+    tokens::{Span, Tokens, before_colon, colons, digits},
 };
 use crate::schema::FieldKind;
 
@@ -32,22 +37,22 @@ pub(super) const LIBSVM: Format = Format {
     kind: |_| FieldKind::Categorical,
     split: |bytes, first_line, rows| {
         let fields = rows.column_names().iter().filter(|name| *name != LABEL).count();
-        split_rows(bytes, first_line, rows, |bytes, tokens, rows| libsvm_row(bytes, tokens, fields, rows))
+        split_rows(bytes, first_line, rows, |bytes, line, rows| libsvm_row(bytes, line, fields, rows))
     },
 };
 
 pub(super) const LIBFFM: Format = Format {
-    about: "label field:index:1 …, separated by blanks; a field a field number, missing where a row lacks it",
+    about: "label field:index:value …, separated by blanks; a field a field number, missing where a row lacks it",
     open: None,
     records: Records::Lines,
     fixed_names: None,
     head: libffm_head,
-    sample: Some(Sample { bytes: 1 << 20, names: libffm_names }),
+    sample: Some(Sample { bytes: 1 << 20, columns: libffm_columns }),
     label: Some(FIXED_LABEL),
     kind: |_| FieldKind::Categorical,
     split: |bytes, first_line, rows| {
-        let columns = FieldColumns::of(rows.column_names());
-        split_rows(bytes, first_line, rows, |bytes, tokens, rows| libffm_row(bytes, tokens, &columns, rows))
+        let mut row = FieldRow::of(rows);
+        split_rows(bytes, first_line, rows, |bytes, line, rows| row.read(bytes, line, rows))
     },
 };
 
@@ -56,6 +61,13 @@ enum Wrong {
     /// A token, by its number behind the label, the first being 1.
     Token {
         token: usize,
+        expected: &'static str,
+        found: String,
+    },
+    /// A token of libffm whose field can't have its value.
+    Value {
+        token: usize,
+        field: u64,
         expected: &'static str,
         found: String,
     },
@@ -73,6 +85,7 @@ impl Wrong {
     fn at(self, place: Place) -> DataError {
         match self {
             Self::Token { token, expected, found } => DataError::Token { place, token, expected, found },
+            Self::Value { token, field, expected, found } => DataError::Value { place, token, field, expected, found },
             Self::Count { expected, found } => DataError::Tokens { place, expected, found },
         }
     }
@@ -95,7 +108,7 @@ fn libsvm_head(record: &[u8], place: &Place, _config: &DataConfig) -> Result<Hea
 }
 
 fn libffm_head(record: &[u8], place: &Place, _config: &DataConfig) -> Result<Head, DataError> {
-    const EXPECTED: &str = "`label field:index:1 …`, separated by blanks";
+    const EXPECTED: &str = "`label field:index:value …`, separated by blanks";
     let (label, tokens) = label_and_tokens(record);
     if tokens.iter().any(|(start, end)| colons(&record[*start..*end]) != 2) {
         return Err(other_format(record, place, EXPECTED));
@@ -114,15 +127,22 @@ fn other_format(record: &[u8], place: &Place, expected: &'static str) -> DataErr
     DataError::Separator { place: place.clone(), expected, beginning: excerpt(record), seems }
 }
 
-/// The field numbers of a sample's tokens, ascending; what isn't a token is left for the reader to refuse.
-fn libffm_names(sample: &[u8]) -> Vec<String> {
-    let tokens = sample.split(u8::is_ascii_whitespace).filter(|token| colons(token) == 2);
-    let numbers: std::collections::BTreeSet<u64> = tokens.filter_map(|token| digits(before_colon(token)?.0)).collect();
-    numbers.into_iter().map(|number| number.to_string()).collect()
+/// The field numbers of a sample's tokens, ascending, with their kinds; what isn't a token is left for the reader to refuse.
+fn libffm_columns(sample: &[u8]) -> Vec<(String, FieldKind)> {
+    // of each field the last line in which it stands, and whether it has several values
+    let mut fields: BTreeMap<u64, (usize, bool)> = BTreeMap::new();
+    for (line, text) in sample.split(|byte| *byte == b'\n').enumerate() {
+        for token in text.split(u8::is_ascii_whitespace).filter(|token| colons(token) == 2) {
+            let Some((field, rest)) = before_colon(token) else { continue };
+            let (Some(field), Some((_, value))) = (digits(field), before_colon(rest)) else { continue };
+            let (last, has_several) = fields.entry(field).or_insert((usize::MAX, false));
+            *has_several |= *last == line || (!is_one(value) && is_weight(value));
+            *last = line;
+        }
+    }
+    let kind = |several| if several { FieldKind::WeightedValues } else { FieldKind::Categorical };
+    fields.into_iter().map(|(number, (_, several))| (number.to_string(), kind(several))).collect()
 }
-
-/// A token's start and end.
-type Span = (usize, usize);
 
 /// The label, if the first token is one, and where all others stand.
 fn label_and_tokens(record: &[u8]) -> (Option<Span>, Vec<Span>) {
@@ -132,22 +152,24 @@ fn label_and_tokens(record: &[u8]) -> (Option<Span>, Vec<Span>) {
     (label, tokens)
 }
 
-/// Splits lines into a label and tokens; `add` adds a row's cells behind the label, one a column.
+/// Splits lines into a label and tokens; `add` adds a row's cells behind the label, one a column, and may change the bytes of
+/// the tokens, whose range it gets.
 fn split_rows(
-    bytes: &[u8],
+    bytes: &mut [u8],
     first_line: u64,
     rows: &mut RowBlock,
-    add: impl Fn(&[u8], Tokens, &mut RowBlock) -> Result<(), Wrong>,
+    mut add: impl FnMut(&mut [u8], Range<usize>, &mut RowBlock) -> Result<(), Wrong>,
 ) -> Result<(), DataError> {
     let has_label = rows.column_names().first().is_some_and(|name| name == LABEL);
     let (mut start, mut line) = (0, first_line);
     while start < bytes.len() {
         let end = memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length);
-        let mut tokens = Tokens { bytes, position: start, end };
+        let mut tokens = Tokens::within(bytes, start..end);
         // a blank line is no row
         if !tokens.is_over() {
-            let added = if has_label { add_label(bytes, &mut tokens, rows) } else { Ok(()) };
-            match added.and_then(|()| add(bytes, tokens, rows)) {
+            let label = if has_label { add_label(bytes, &mut tokens, rows) } else { Ok(()) };
+            let tokens = tokens.position()..end;
+            match label.and_then(|()| add(bytes, tokens, rows)) {
                 Ok(()) => rows.end_row(bytes, line)?,
                 Err(wrong) => rows.drop_row(wrong.at(rows.place_of(line)))?,
             }
@@ -167,37 +189,108 @@ fn add_label(bytes: &[u8], tokens: &mut Tokens, rows: &mut RowBlock) -> Result<(
     Ok(())
 }
 
-fn libsvm_row(bytes: &[u8], tokens: Tokens, expected: usize, rows: &mut RowBlock) -> Result<(), Wrong> {
+fn libsvm_row(bytes: &[u8], line: Range<usize>, expected: usize, rows: &mut RowBlock) -> Result<(), Wrong> {
     let mut found = 0;
-    for (start, end) in tokens {
+    for (start, end) in Tokens::within(bytes, line) {
         found += 1;
         let token = &bytes[start..end];
         let wrong = |expected| Wrong::token(found, expected, token);
         let (index, value) = before_colon(token).ok_or_else(|| wrong("`index:1`"))?;
         digits(index).ok_or_else(|| wrong("`index:1` with a whole number for the index"))?;
-        check_value(value).map_err(wrong)?;
+        if !is_one(value) {
+            return Err(wrong("the value 1, since a feature is a category"));
+        }
         rows.add_cell(start, start + index.len());
     }
     if found == expected { Ok(()) } else { Err(Wrong::Count { expected, found }) }
 }
 
-fn libffm_row(bytes: &[u8], tokens: Tokens, columns: &FieldColumns, rows: &mut RowBlock) -> Result<(), Wrong> {
-    let first = rows.add_empty_cells(columns.fields.len());
-    for (position, (start, end)) in tokens.enumerate() {
-        let token = &bytes[start..end];
-        let wrong = |expected| Wrong::token(position + 1, expected, token);
-        let (field, rest) = before_colon(token).ok_or_else(|| wrong("`field:index:1`"))?;
-        let (index, value) = before_colon(rest).ok_or_else(|| wrong("`field:index:1`"))?;
-        let field = digits(field).ok_or_else(|| wrong("`field:index:1` with a whole number for the field"))?;
-        digits(index).ok_or_else(|| wrong("`field:index:1` with a whole number for the index"))?;
-        check_value(value).map_err(wrong)?;
-        let column = columns.of_field(field, position).ok_or_else(|| wrong("one of the data's fields"))?;
-        let index_start = end - rest.len();
-        if !rows.set_cell(first + column, index_start, index_start + index.len()) {
-            return Err(wrong("each field at most once in a row"));
-        }
+/// Reads the tokens of rows of libffm; its buffers serve all rows of a block.
+struct FieldRow {
+    columns: FieldColumns,
+    /// The kind of each column; none for columns that are no field.
+    kinds: Vec<Option<FieldKind>>,
+    /// The column of each of a row's values, and where the value stands.
+    values: Vec<(usize, Span)>,
+    joined: Vec<u8>,
+}
+
+impl FieldRow {
+    fn of(rows: &RowBlock) -> Self {
+        let columns = FieldColumns::of(rows.column_names());
+        let labels = rows.column_names().len() - columns.fields.len();
+        let kinds = rows.column_kinds()[labels..].to_vec();
+        Self { columns, kinds, values: Vec::new(), joined: Vec::new() }
     }
-    Ok(())
+
+    fn read(&mut self, bytes: &mut [u8], line: Range<usize>, rows: &mut RowBlock) -> Result<(), Wrong> {
+        let first = rows.add_empty_cells(self.kinds.len());
+        self.values.clear();
+        let mut has_several = false;
+        for (position, (start, end)) in Tokens::within(bytes, line.clone()).enumerate() {
+            let token = &bytes[start..end];
+            let wrong = |expected| Wrong::token(position + 1, expected, token);
+            let (field, index, value) = field_token(token).map_err(wrong)?;
+            let column = self.columns.of_field(field, position).ok_or_else(|| wrong("one of the data's fields"))?;
+            let index_start = end - value.len() - 1 - index.len();
+            let value_end = match self.kinds[column] {
+                Some(FieldKind::WeightedValues) => end,
+                _ => index_start + index.len(),
+            };
+            let is_first = rows.set_cell(first + column, index_start, value_end);
+            self.values.push((column, (index_start, value_end)));
+            has_several |= !is_first;
+            let is_several = self.kinds[column].is_none_or(FieldKind::has_several);
+            if is_several && !is_one(value) && !is_weight(value) {
+                return Err(wrong("a finite number for the value"));
+            }
+            if !is_several && let Some(expected) = more_than_a_category(value, is_first) {
+                return Err(Wrong::Value { token: position + 1, field, expected, found: shown_cell(token) });
+            }
+        }
+        if has_several {
+            self.join(bytes, line.start, first, rows);
+        }
+        Ok(())
+    }
+
+    /// Moves the values of each column together, in place: a value needs less room than its token had.
+    fn join(&mut self, bytes: &mut [u8], start: usize, first: usize, rows: &mut RowBlock) {
+        // stable: the values of a column keep their order
+        self.values.sort_by_key(|(column, _)| *column);
+        self.joined.clear();
+        for values in self.values.chunk_by(|(one, _), (other, _)| one == other) {
+            let cell_start = start + self.joined.len();
+            for (number, (_, (value_start, value_end))) in values.iter().enumerate() {
+                if number > 0 {
+                    self.joined.push(UNIT_SEPARATOR);
+                }
+                self.joined.extend_from_slice(&bytes[*value_start..*value_end]);
+            }
+            rows.set_cell(first + values[0].0, cell_start, start + self.joined.len());
+        }
+        bytes[start..start + self.joined.len()].copy_from_slice(&self.joined);
+    }
+}
+
+/// The field, the index and the value of a token, or what was expected.
+#[inline]
+fn field_token(token: &[u8]) -> Result<(u64, &[u8], &[u8]), &'static str> {
+    let (field, rest) = before_colon(token).ok_or("`field:index:value`")?;
+    let (index, value) = before_colon(rest).ok_or("`field:index:value`")?;
+    let field = digits(field).ok_or("`field:index:value` with a whole number for the field")?;
+    digits(index).ok_or("`field:index:value` with a whole number for the index")?;
+    Ok((field, index, value))
+}
+
+/// What was expected of a field of one category a row, where a token says more.
+#[inline]
+fn more_than_a_category(value: &[u8], is_first: bool) -> Option<&'static str> {
+    match (is_one(value), is_first) {
+        (true, true) => None,
+        (true, false) => Some("a field of one category at most once in a row"),
+        (false, _) => Some("the value 1, since the field is one category"),
+    }
 }
 
 /// The columns of the fields, behind the label's.
@@ -229,71 +322,14 @@ impl FieldColumns {
     }
 }
 
-fn check_value(value: &[u8]) -> Result<(), &'static str> {
-    if value == b"1" || matches!(number(value), Ok(1.0)) {
-        Ok(())
-    } else {
-        Err("the value 1, since a feature is a category")
-    }
-}
-
 #[inline]
-pub(super) fn before_colon(token: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = memchr(b':', token)?;
-    Some((&token[..colon], &token[colon + 1..]))
+fn is_one(value: &[u8]) -> bool {
+    value == b"1" || matches!(number(value), Ok(1.0))
 }
 
-fn colons(token: &[u8]) -> usize {
-    memchr::memchr_iter(b':', token).count()
-}
-
-/// A whole number of decimal digits alone.
+/// Whether a value is a number that a weight can be.
 #[inline]
-pub(super) fn digits(text: &[u8]) -> Option<u64> {
-    let start = (!text.is_empty()).then_some(0_u64);
-    text.iter().fold(start, |number, byte| {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 { None } else { number?.checked_mul(10)?.checked_add(u64::from(digit)) }
-    })
-}
-
-/// The tokens of one line, as positions in the block's bytes.
-pub(super) struct Tokens<'a> {
-    bytes: &'a [u8],
-    position: usize,
-    end: usize,
-}
-
-impl<'a> Tokens<'a> {
-    /// Those of a whole line.
-    pub(super) fn of(line: &'a [u8]) -> Self {
-        Self { bytes: line, position: 0, end: line.len() }
-    }
-
-    #[inline]
-    fn is_over(&mut self) -> bool {
-        let line = &self.bytes[self.position..self.end];
-        self.position += line.iter().take_while(|byte| is_blank(**byte)).count();
-        self.position == self.end
-    }
-}
-
-impl Iterator for Tokens<'_> {
-    type Item = Span;
-
-    #[inline]
-    fn next(&mut self) -> Option<Span> {
-        if self.is_over() {
-            return None;
-        }
-        let start = self.position;
-        self.position += self.bytes[start..self.end].iter().take_while(|byte| !is_blank(**byte)).count();
-        Some((start, self.position))
-    }
-}
-
-/// A carriage return before the line's end is one, too.
-#[inline]
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r')
+fn is_weight(value: &[u8]) -> bool {
+    #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+    number(value).is_ok_and(|number| (number as f32).is_finite())
 }

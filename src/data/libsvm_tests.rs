@@ -77,17 +77,17 @@ fn what_is_wrong_with_a_token_is_said_with_its_number() {
         (FormatName::Libsvm, "1 x:1 6:1", "token 1: expected `index:1` with a whole number for the index, found `x:1`"),
         (FormatName::Libsvm, "5:1 6:1", "token 1: expected a label before it, found `5:1`"),
         (FormatName::Libsvm, "2 5:1 6:1", "rows.txt:2, field `label`: expected 0 or 1, found `2`"),
+        (FormatName::Libffm, "1 0:5:x", "token 1, field `0`: expected the value 1, since the field is one category"),
         (
             FormatName::Libffm,
-            "1 0:5:0.3651",
-            "token 1: expected the value 1, since a feature is a category, found `0:5:0.3651`",
+            "1 0:5:2 3:6:inf 3:1:1",
+            "token 2: expected a finite number for the value, found `3:6:inf`",
         ),
-        (FormatName::Libffm, "1 3:5", "token 1: expected `field:index:1`, found `3:5`"),
-        (FormatName::Libffm, "1 3:5:1 3:6:1", "token 2: expected each field at most once in a row, found `3:6:1`"),
+        (FormatName::Libffm, "1 3:5", "token 1: expected `field:index:value`, found `3:5`"),
         (
             FormatName::Libffm,
             "1 -3:5:1",
-            "token 1: expected `field:index:1` with a whole number for the field, found `-3:5:1`",
+            "token 1: expected `field:index:value` with a whole number for the field, found `-3:5:1`",
         ),
     ];
     for (format, line, expected) in cases {
@@ -131,4 +131,67 @@ fn a_field_that_the_training_rows_lack_is_a_bad_token() {
     let mut reader = Reader::open(&config, vec![Input::File(written.path.clone())], wanted).unwrap();
     let error = split(reader.next().unwrap().unwrap(), &mut RowBlock::default()).unwrap_err().to_string();
     assert!(error.ends_with("rows.txt:2, token 2: expected one of the data's fields, found `4:1:1`"), "{error}");
+}
+
+/// Several values of a field apart and together, a lone value, and blanks at line ends.
+const SEVERAL: &[u8] = b"1 17:3:0.25 0:0:0.3651 2:7:1 17:4:-2 17:3:1e-3 \r\n0 2:8:1 0:1:.5\t\n1 17:9:1 2:7:1";
+
+/// The schema that the sample gives, and its rows' cells, lines and labels.
+fn read_several(config: &super::DataConfig, text: &[u8], block: usize) -> (Vec<FieldKind>, super::tests::Rows) {
+    let written = write(text);
+    let schema = schema(config, &[Input::File(written.path.clone())], &|_, kind| kind).unwrap();
+    (schema.fields.iter().map(|field| field.kind).collect(), read(config, text, block, true).unwrap())
+}
+
+#[test]
+fn a_libffm_field_that_is_repeated_or_has_values_has_several_values_with_weights() {
+    use FieldKind::{Categorical, WeightedValues};
+    let row = |label: u8, cells: [&str; 3], line: u64| {
+        (Some(label), cells.iter().map(|cell| cell.as_bytes().to_vec()).collect::<Vec<_>>(), line)
+    };
+    let expected = vec![
+        row(1, ["0:0.3651", "7", "3:0.25\u{1f}4:-2\u{1f}3:1e-3"], 1),
+        row(0, ["1:.5", "8", ""], 2),
+        row(1, ["", "7", "9:1"], 3),
+    ];
+    for block in 1..=SEVERAL.len() {
+        let (kinds, rows) = read_several(&config(FormatName::Libffm), SEVERAL, block);
+        assert_eq!(kinds, [WeightedValues, Categorical, WeightedValues]);
+        assert_eq!(rows, expected, "{block}");
+    }
+}
+
+#[test]
+fn what_a_field_of_one_category_cannot_have_is_told_with_the_key_that_reads_it() {
+    let field = |name: &str| crate::schema::Field { name: name.into(), kind: FieldKind::Categorical, column: None };
+    let wanted = Wanted { schema: crate::schema::Schema { fields: vec![field("0"), field("3")] }, ..Wanted::default() };
+    let cases = [
+        (
+            "1 0:5:1 3:6:0.5",
+            "token 2, field `3`: expected the value 1, since the field is one category, found `3:6:0.5`",
+        ),
+        (
+            "1 3:6:1 0:5:1 3:7:1",
+            "token 3, field `3`: expected a field of one category at most once in a row, found `3:7:1`",
+        ),
+    ];
+    for (line, expected) in cases {
+        let written = write(format!("1 0:5:1 3:6:1\n{line}\n").as_bytes());
+        let inputs = vec![Input::File(written.path.clone())];
+        let mut reader = Reader::open(&config(FormatName::Libffm), inputs, wanted.clone()).unwrap();
+        let error = split(reader.next().unwrap().unwrap(), &mut RowBlock::default()).unwrap_err();
+        assert!(error.to_string().ends_with(&format!("rows.txt:2, {expected}")), "{error}");
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("`features.fields.3 = { separator = \"|\", weighted = true }`"), "{hint}");
+    }
+}
+
+#[test]
+fn a_libffm_column_that_is_no_field_may_have_any_values() {
+    let mut config = config(FormatName::Libffm);
+    config.drop = vec!["17".into(), "0".into()];
+    let (kinds, rows) = read_several(&config, SEVERAL, 1 << 20);
+    assert_eq!(kinds, [FieldKind::Categorical]);
+    let cells: Vec<&[u8]> = rows.iter().map(|(_, cells, _)| &*cells[0]).collect();
+    assert_eq!(cells, [b"7", b"8", b"7"]);
 }

@@ -197,10 +197,11 @@ impl Read for MadeText {
     }
 }
 
-const KINDS: [(char, FieldKind); 7] = [
+const KINDS: [(char, FieldKind); 8] = [
     ('n', FieldKind::Numeric),
     ('c', FieldKind::Categorical),
     ('m', FieldKind::MultiValue),
+    ('w', FieldKind::WeightedValues),
     ('h', FieldKind::Time(TimeFormat::YearToHour)),
     ('i', FieldKind::Time(TimeFormat::Iso)),
     ('u', FieldKind::Time(TimeFormat::Unix)),

@@ -35,6 +35,7 @@ mod stdin;
 #[cfg(test)]
 mod tests;
 mod time;
+mod tokens;
 mod vectors;
 
 use std::path::PathBuf;

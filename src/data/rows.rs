@@ -128,6 +128,11 @@ impl RowBlock {
         &self.layout().names
     }
 
+    /// The kind of each column's field; none for columns that are no field.
+    pub(super) fn column_kinds(&self) -> &[Option<FieldKind>] {
+        &self.layout().kinds
+    }
+
     /// Bad rows left out.
     pub fn skipped(&self) -> u64 {
         self.skipped
@@ -173,7 +178,7 @@ impl RowBlock {
         first
     }
 
-    /// Puts a text into a missing cell; false where there is one already.
+    /// Puts a text into a cell; false where there was one already.
     #[inline]
     pub(super) fn set_cell(&mut self, position: usize, start: usize, end: usize) -> bool {
         let is_missing = self.cells[position] == (0, 0);

@@ -122,6 +122,27 @@ mod tests {
     }
 
     #[test]
+    fn libffms_values_are_weights_unless_the_config_says_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let (train, cache) = (folder.path().join("train.ffm"), folder.path().join("cache"));
+        fs::write(&train, "1 1:3:0.25 0:0:1 1:4:-2\n0 0:0:1 1:4:0.5 \n").unwrap();
+        let data = format!("format = \"libffm\"\ntrain = [{train:?}]\ncache = {cache:?}\n");
+        let prepared = |features: &str| {
+            let features: FeaturesConfig = toml::from_str(&format!("min_count = 1\n{features}")).unwrap();
+            prepare(&toml::from_str(&data).unwrap(), &features, Seed(1), &mut |_| ()).unwrap().train
+        };
+        // 0: missing 0, unknown 1, its index 2; 1: missing 3, unknown 4, 4 is 5, 3 is 6
+        let train = prepared("");
+        assert_eq!([train.ids(0), train.ids(1)], [[2, 6, 5], [2, 5, 3]]);
+        assert_eq!([train.values(0).unwrap(), train.values(1).unwrap()], [[1.0, 0.25, -2.0], [1.0, 0.5, 0.0]]);
+        let train = prepared("[fields.1]\npooling = \"mean\"\n");
+        assert_eq!(train.values(0).unwrap(), [1.0, 0.25 / 2.25, -2.0 / 2.25]);
+        let train = prepared("[fields.1]\nweighted = false\n");
+        assert_eq!([train.ids(0), train.ids(1)], [[2, 6, 5], [2, 5, 3]]);
+        assert_eq!([train.values(0).unwrap(), train.values(1).unwrap()], [[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]]);
+    }
+
+    #[test]
     fn a_weight_is_the_number_behind_the_last_colon() {
         let many = Many { separator: b'|', pooling: Pooling::Sum, weighted: true, columns: 3 };
         assert_eq!(many.weighed(b"a:2.5"), (&b"a"[..], 2.5));

@@ -46,13 +46,16 @@ pub(super) fn field_kind(features: &FeaturesConfig, name: &str, default: FieldKi
     if let Some(time) = own.and_then(|field| field.time.as_ref()) {
         return FieldKind::Time(time.format);
     }
+    let weighted = own.and_then(|field| field.weighted).unwrap_or(default == FieldKind::WeightedValues);
+    let several = if weighted { FieldKind::WeightedValues } else { FieldKind::MultiValue };
     if own.is_some_and(|field| field.separator.is_some()) {
-        return FieldKind::MultiValue;
+        return several;
     }
     match (own.and_then(|field| field.numeric), default) {
         (Some(Numeric::Category), _) => FieldKind::Categorical,
         (Some(_), _) => FieldKind::Numeric,
         (None, FieldKind::Numeric) if features.numeric == Numeric::Category => FieldKind::Categorical,
+        (None, default) if default.has_several() => several,
         (None, default) => default,
     }
 }
@@ -106,9 +109,8 @@ fn field_plan(features: &FeaturesConfig, field: &Field) -> Result<FieldPlan, Fea
     let own = features.fields.get(&field.name).or_else(|| features.fields.get(field.column()));
     check_keys(field, own)?;
     let transform = match (field.kind, own.and_then(|field| field.numeric).unwrap_or(features.numeric)) {
-        (FieldKind::Categorical | FieldKind::MultiValue, _) | (FieldKind::Numeric, Numeric::Category) => {
-            Transform::Text
-        }
+        (FieldKind::Categorical | FieldKind::MultiValue | FieldKind::WeightedValues, _)
+        | (FieldKind::Numeric, Numeric::Category) => Transform::Text,
         (FieldKind::Time(_), _) => Transform::Buckets(Buckets::Time(part(field))),
         (FieldKind::Numeric, Numeric::Log2Bucket) => Transform::Buckets(Buckets::Log2),
         (FieldKind::Numeric, Numeric::Quantile(buckets)) => Transform::Quantile(buckets),
@@ -123,7 +125,7 @@ fn field_plan(features: &FeaturesConfig, field: &Field) -> Result<FieldPlan, Fea
     Ok(FieldPlan {
         name: field.name.clone(),
         transform,
-        many: (field.kind == FieldKind::MultiValue).then(|| many(own)),
+        many: field.kind.has_several().then(|| many(own, field.kind == FieldKind::WeightedValues)),
         min_count: own.and_then(|field| field.min_count).unwrap_or(features.min_count).get(),
         max_size,
     })
@@ -136,12 +138,12 @@ fn part(field: &Field) -> TimePart {
     part.expect("a field of times was made for one of the parts")
 }
 
-fn many(own: Option<&FieldConfig>) -> Many {
+fn many(own: Option<&FieldConfig>, weighted: bool) -> Many {
     const VALUES: usize = 64;
     Many {
         separator: own.and_then(|field| field.separator).map_or(NO_SEPARATOR, Separator::byte),
         pooling: own.and_then(|field| field.pooling).unwrap_or_default(),
-        weighted: own.and_then(|field| field.weighted).unwrap_or_default(),
+        weighted,
         columns: own.and_then(|field| field.max_values).map_or(VALUES, |values| values.get() as usize),
     }
 }
@@ -155,7 +157,7 @@ fn check_keys(field: &Field, own: Option<&FieldConfig>) -> Result<(), FeaturesEr
         ("max_values", own.max_values.is_some()),
         ("weighted", own.weighted.is_some()),
     ];
-    if let Some((key, _)) = of_many.into_iter().find(|(_, given)| *given && field.kind != FieldKind::MultiValue) {
+    if let Some((key, _)) = of_many.into_iter().find(|(_, given)| *given && !field.kind.has_several()) {
         return wrong(key, "a field of several values, which `separator` makes it");
     }
     match own {

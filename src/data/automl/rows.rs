@@ -7,9 +7,9 @@ use super::super::{
     DataError, Place,
     cells::{category, number},
     error::{excerpt, shown_cell},
-    libsvm::{Tokens, before_colon, digits},
     made::{RowWriter, UNIT_SEPARATOR},
     time::seconds,
+    tokens::{Tokens, before_colon, digits},
 };
 use super::description::{Description, FeatureType, Stated};
 use crate::schema::{FieldKind, TimeFormat};
@@ -246,7 +246,7 @@ impl Rows {
         for (index, kind) in (1..).zip(&self.kinds) {
             let value = entries.next_if(|entry| entry.index == index).map(|entry| entry.value(line));
             match (value, kind) {
-                (None, FieldKind::MultiValue | FieldKind::Time(_)) => row.cell(b""),
+                (None, FieldKind::MultiValue | FieldKind::WeightedValues | FieldKind::Time(_)) => row.cell(b""),
                 (None, _) => row.cell(b"0"),
                 (Some(value), _) if is_missing(value) => row.cell(b""),
                 // rows to be scored may lack the types, and commas have no other use
