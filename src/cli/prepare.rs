@@ -62,11 +62,10 @@ pub(super) fn prepare_data(config: &Config, models: &[&Config], terminal: &mut T
     terminal.clear();
     let prepared = prepared.context("cannot prepare the data")?;
     let train = &prepared.train;
-    if let Some(positive) = &config.data.positive
-        && (0..train.rows()).all(|row| train.label(row) == 0)
-    {
+    let positive = &config.data.positive;
+    if !positive.is_empty() && (0..train.rows()).all(|row| train.label(row) == 0) {
         return Err(anyhow!(
-            "expected the label `{positive}` of `data.positive` in some training rows, found it in none"
+            "expected the label {positive} of `data.positive` in some training rows, found it in none"
         ));
     }
     let names: Vec<&str> =

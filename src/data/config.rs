@@ -7,7 +7,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::{FormatName, LabelConfig, Separator};
+use super::{FormatName, LabelConfig, LabelValues, Separator};
 use crate::seed::Seed;
 
 /// The largest number that `data.columns` may be.
@@ -38,13 +38,13 @@ pub struct DataConfig {
     /// first.
     #[serde(default)]
     pub label: LabelConfig,
-    /// The label's value that counts as 1. Default: `""`, labels are 0 and 1 themselves.
-    #[serde(default, deserialize_with = "text_or_none", serialize_with = "write_or_empty")]
-    pub positive: Option<String>,
-    /// The label's value that counts as 0 beside `positive`; `"*"` is every other one. Default: `""`, the one other value that
-    /// the files have.
-    #[serde(default, deserialize_with = "text_or_none", serialize_with = "write_or_empty")]
-    pub negative: Option<String>,
+    /// The label's value that counts as 1, or a list of them. Default: `""`, labels are 0 and 1 themselves.
+    #[serde(default)]
+    pub positive: LabelValues,
+    /// The label's value that counts as 0 beside `positive`, or a list of them; `"*"` is every other one. Default: `""`, the
+    /// one other value that the files have.
+    #[serde(default)]
+    pub negative: LabelValues,
     /// The column of the rows' weights in the training loss, numbers from 0 on; not a field. Default: `""`, all weigh the same.
     #[serde(default, deserialize_with = "column_or_none", serialize_with = "write_or_empty")]
     pub weight: Option<ColumnRef>,
@@ -57,6 +57,9 @@ pub struct DataConfig {
     /// Texts that mean a missing value, beside the empty cell. Default: none.
     #[serde(default)]
     pub missing: Vec<String>,
+    /// What lines start with that are no rows; not for Parquet, ARFF and AutoML. Default: `""`, no line.
+    #[serde(default)]
+    pub comment: String,
     /// What separates the cells of CSV, one ASCII character. Default: `","`.
     #[serde(default)]
     pub separator: Separator,
@@ -246,7 +249,7 @@ impl<'de> Deserialize<'de> for ColumnRef {
 }
 
 /// A cell's text; a whole number is taken as it is written.
-struct Text(String);
+pub(super) struct Text(pub(super) String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -297,11 +300,6 @@ fn names_or_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Stri
         }
     }
     deserializer.deserialize_any(NamesVisitor)
-}
-
-fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let Text(text) = Text::deserialize(deserializer)?;
-    Ok(if text.is_empty() { None } else { Some(text) })
 }
 
 fn column_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ColumnRef>, D::Error> {
@@ -391,6 +389,6 @@ mod tests {
         let config = with("label = 3\ngroup = \"user\"\npositive = 2").unwrap();
         assert_eq!(config.label.column, ColumnRef::Position(3));
         assert_eq!(config.group, Some(ColumnRef::Name("user".into())));
-        assert_eq!(config.positive.as_deref(), Some("2"));
+        assert_eq!(config.positive.to_string(), "`2`");
     }
 }

@@ -126,6 +126,10 @@ pub(super) fn split_csv(bytes: &mut [u8], first_line: u64, rows: &mut RowBlock) 
         let end = if let End::At(end) = end { end } else { bytes.len() };
         let lines = memchr_iter(b'\n', &bytes[start..end]).count() as u64;
         let length = without_line_end(&bytes[start..end]).len();
+        if rows.is_comment(&bytes[start..start + length]) {
+            (start, line) = (end, line + lines);
+            continue;
+        }
         if quoted {
             unquoter.unquote(bytes, start, start + length, |_, cell_start, cell_end| {
                 rows.add_cell(cell_start, cell_end);

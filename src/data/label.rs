@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
 
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::{ColumnRef, DataConfig, cells::number, error::excerpt};
+use super::{ColumnRef, DataConfig, cells::number, config::Text, error::excerpt};
 
 /// `data.label`: a column, or `{ column = "rating", at_least = 4 }`.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,15 +74,88 @@ impl<'de> Visitor<'de> for LabelVisitor {
     }
 }
 
+/// `data.positive` and `data.negative`: a value of the label, a list of them, or `""` for none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelValues(Vec<String>);
+
+impl From<&str> for LabelValues {
+    fn from(value: &str) -> Self {
+        Self(if value.is_empty() { Vec::new() } else { vec![value.into()] })
+    }
+}
+
+impl fmt::Display for LabelValues {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&one_of(&self.trimmed()))
+    }
+}
+
+impl LabelValues {
+    /// Whether the config names none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Without the blanks around them, as cells are read.
+    fn trimmed(&self) -> Vec<Vec<u8>> {
+        self.0.iter().map(|value| value.as_bytes().trim_ascii().to_vec()).collect()
+    }
+}
+
+impl Serialize for LabelValues {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [] => serializer.serialize_str(""),
+            [value] => serializer.serialize_str(value),
+            values => values.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for LabelValues {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValuesVisitor)
+    }
+}
+
+struct ValuesVisitor;
+
+impl<'de> Visitor<'de> for ValuesVisitor {
+    type Value = LabelValues;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value of the label or a list of them")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<LabelValues, E> {
+        Ok(text.into())
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<LabelValues, E> {
+        Ok(LabelValues(vec![number.to_string()]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<LabelValues, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Text(value)) = list.next_element()? {
+            if value.trim_ascii().is_empty() {
+                return Err(de::Error::custom("expected values of the label, found an empty one"));
+            }
+            values.push(value);
+        }
+        Ok(LabelValues(values))
+    }
+}
+
 /// Reads labels. One serves all files of a reader, so that a third label value is found wherever it stands.
 #[derive(Debug)]
 pub(super) enum Labels {
     /// 0 or 1, as numbers and words are written.
     Written,
     AtLeast(f64),
-    /// `positive` is 1; `negative` is 0, or the first other value that is met, or any other value.
+    /// Each of `positive` is 1; `negative` is 0, or the first other value that is met, or any other value.
     Named {
-        positive: Vec<u8>,
+        positive: Vec<Vec<u8>>,
         negative: Negative,
     },
 }
@@ -90,7 +163,7 @@ pub(super) enum Labels {
 #[derive(Debug)]
 pub(super) enum Negative {
     Any,
-    Only(Vec<u8>),
+    Only(Vec<Vec<u8>>),
     FirstFound(OnceLock<Vec<u8>>),
 }
 
@@ -99,18 +172,18 @@ const ANY: &str = "*";
 
 impl Labels {
     pub(super) fn new(config: &DataConfig) -> Self {
-        let trimmed = |text: &String| text.as_bytes().trim_ascii().to_vec();
-        match (&config.positive, config.label.at_least) {
-            (Some(positive), _) => {
-                let negative = match &config.negative {
-                    None => Negative::FirstFound(OnceLock::new()),
-                    Some(any) if any == ANY => Negative::Any,
-                    Some(negative) => Negative::Only(trimmed(negative)),
+        let (positive, negative) = (config.positive.trimmed(), config.negative.trimmed());
+        match config.label.at_least {
+            _ if !positive.is_empty() => {
+                let negative = match negative.as_slice() {
+                    [] => Negative::FirstFound(OnceLock::new()),
+                    values if values.iter().any(|value| value == ANY.as_bytes()) => Negative::Any,
+                    _ => Negative::Only(negative),
                 };
-                Self::Named { positive: trimmed(positive), negative }
+                Self::Named { positive, negative }
             }
-            (None, Some(at_least)) => Self::AtLeast(at_least),
-            (None, None) => Self::Written,
+            Some(at_least) => Self::AtLeast(at_least),
+            None => Self::Written,
         }
     }
 
@@ -127,7 +200,7 @@ impl Labels {
             },
             (_, Self::Named { positive, negative }) => match cell.trim_ascii() {
                 [] => Err(Cow::Borrowed("a label")),
-                cell if cell == positive.as_slice() => Ok(1),
+                cell if positive.iter().any(|value| value == cell) => Ok(1),
                 cell => negative.check(cell, positive),
             },
         }
@@ -135,16 +208,25 @@ impl Labels {
 }
 
 impl Negative {
-    fn check(&self, cell: &[u8], positive: &[u8]) -> Result<u8, Cow<'static, str>> {
+    fn check(&self, cell: &[u8], positive: &[Vec<u8>]) -> Result<u8, Cow<'static, str>> {
         let only = match self {
             Self::Any => return Ok(0),
-            Self::Only(only) => only,
-            Self::FirstFound(first) => first.get_or_init(|| cell.to_vec()),
+            Self::Only(only) => only.as_slice(),
+            Self::FirstFound(first) => std::slice::from_ref(first.get_or_init(|| cell.to_vec())),
         };
-        if cell == only.as_slice() {
+        if only.iter().any(|value| value == cell) {
             return Ok(0);
         }
-        Err(Cow::Owned(format!("`{}` or `{}`", excerpt(positive), excerpt(only))))
+        Err(Cow::Owned(one_of(&[positive, only].concat())))
+    }
+}
+
+/// Values as errors show them: `a`, `b` or `c`.
+fn one_of(values: &[Vec<u8>]) -> String {
+    let shown: Vec<String> = values.iter().map(|value| format!("`{}`", excerpt(value))).collect();
+    match shown.split_last() {
+        Some((last, first)) if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => shown.concat(),
     }
 }
 
@@ -193,6 +275,14 @@ mod tests {
         let both = labels("positive = 2\nnegative = 1");
         assert_eq!([both.read(b"2"), both.read(b"1")], [Ok(1), Ok(0)]);
         assert_eq!(both.read(b"3").unwrap_err(), "`2` or `1`");
+        let lists = labels("positive = [\">50K\", \" >50K.\"]\nnegative = [\"<=50K\", \"<=50K.\"]");
+        for (text, label) in [(" >50K", 1), (">50K.", 1), ("<=50K", 0), ("<=50K. ", 0)] {
+            assert_eq!(lists.read(text.as_bytes()), Ok(label), "{text}");
+        }
+        assert_eq!(lists.read(b"<50K").unwrap_err(), "`>50K`, `>50K.`, `<=50K` or `<=50K.`");
+        let found = labels("positive = [\"a\", 2]");
+        assert_eq!([found.read(b"2"), found.read(b"b"), found.read(b"a")], [Ok(1), Ok(0), Ok(1)]);
+        assert_eq!(found.read(b"c").unwrap_err(), "`a`, `2` or `b`");
         let any = labels("positive = \"cat\"\nnegative = \"*\"");
         assert_eq!([any.read(b"cat"), any.read(b"dog"), any.read(b"cow")], [Ok(1), Ok(0), Ok(0)]);
     }
@@ -209,14 +299,30 @@ mod tests {
     fn every_way_to_name_the_label_survives_writing() {
         #[derive(Debug, PartialEq, Serialize, Deserialize)]
         struct Data {
+            #[serde(default)]
             label: LabelConfig,
+            #[serde(default)]
+            positive: LabelValues,
         }
-        for line in ["label = \"y\"", "label = 3", "label = { column = \"y\", at_least = 0.5 }"] {
+        for line in [
+            "label = \"y\"",
+            "label = 3",
+            "label = { column = \"y\", at_least = 0.5 }",
+            "positive = \"\"",
+            "positive = 1",
+            "positive = [\"a\", 1]",
+        ] {
             let read: Data = toml::from_str(line).unwrap();
             assert_eq!(toml::from_str::<Data>(&toml::to_string(&read).unwrap()).unwrap(), read, "{line}");
         }
-        for line in ["label = -1", "label = { at_least = 3 }", "label = { column = \"y\", above = 3 }", "label = true"]
-        {
+        for line in [
+            "label = -1",
+            "label = { at_least = 3 }",
+            "label = { column = \"y\", above = 3 }",
+            "label = true",
+            "positive = true",
+            "positive = [\" \"]",
+        ] {
             assert!(toml::from_str::<Data>(line).is_err(), "{line}");
         }
     }

@@ -87,6 +87,8 @@ pub(super) struct Layout {
     /// Texts that mean a missing value.
     pub(super) missing: Vec<Vec<u8>>,
     pub(super) separator: u8,
+    /// What lines start with that are no rows; empty where there are none.
+    pub(super) comment: Vec<u8>,
     pub(super) extra: Vec<usize>,
     pub(super) skip_bad_rows: bool,
 }
@@ -130,6 +132,7 @@ impl Layout {
             // cells are trimmed as well
             missing: config.missing.iter().map(|text| text.as_bytes().trim_ascii().to_vec()).collect(),
             separator: config.separator.0,
+            comment: format.comment(config).to_vec(),
             extra,
             skip_bad_rows: config.on_bad_row == OnBadRow::Skip,
         })
@@ -264,8 +267,11 @@ pub(super) fn peek_head(config: &DataConfig, input: &Input) -> Result<Head, Data
         let read = text.read_more(&mut buffer, HEAD_BYTES)?;
         let bytes = buffer.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&buffer);
         let wanted_bytes = format.sample.as_ref().map_or(0, |sample| sample.bytes);
-        let first =
-            if bytes.len() >= wanted_bytes || read == 0 { first_record(records, bytes, read == 0) } else { None };
+        let first = if bytes.len() >= wanted_bytes || read == 0 {
+            first_record(records, format.comment(config), bytes, read == 0)
+        } else {
+            None
+        };
         if let Some((record, line)) = first {
             let place = Place { file: Arc::clone(&text.file), line };
             let mut head = read_head(format, record, &place, config)?;
@@ -295,8 +301,13 @@ pub(super) fn read_head(format: &Format, record: &[u8], place: &Place, config: &
     (format.head)(record, place, config)
 }
 
-/// The first record that isn't blank, with its line; `None` where more bytes are needed.
-pub(super) fn first_record(records: Records, bytes: &[u8], at_end: bool) -> Option<(&[u8], u64)> {
+/// The first record that is neither blank nor a comment, with its line; `None` where more bytes are needed.
+pub(super) fn first_record<'a>(
+    records: Records,
+    comment: &[u8],
+    bytes: &'a [u8],
+    at_end: bool,
+) -> Option<(&'a [u8], u64)> {
     let (mut start, mut line) = (0, 1);
     while start < bytes.len() {
         let end = match records.end(bytes, start).0 {
@@ -305,11 +316,17 @@ pub(super) fn first_record(records: Records, bytes: &[u8], at_end: bool) -> Opti
             End::Unfinished | End::InQuotes => return None,
         };
         let record = without_line_end(&bytes[start..end]);
-        if !record.is_empty() {
+        if !record.is_empty() && !is_comment(record, comment) {
             return Some((record, line));
         }
         start = end;
         line += 1;
     }
     None
+}
+
+/// Whether a record is one of the lines that start with `comment`, where there are such.
+#[inline]
+pub(super) fn is_comment(record: &[u8], comment: &[u8]) -> bool {
+    !comment.is_empty() && record.starts_with(comment)
 }

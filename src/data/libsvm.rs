@@ -165,8 +165,8 @@ fn split_rows(
     while start < bytes.len() {
         let end = memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length);
         let mut tokens = Tokens::within(bytes, start..end);
-        // a blank line is no row
-        if !tokens.is_over() {
+        // neither a blank line nor a comment is a row
+        if !tokens.is_over() && !rows.is_comment(&bytes[start..end]) {
             let label = if has_label { add_label(bytes, &mut tokens, rows) } else { Ok(()) };
             let tokens = tokens.position()..end;
             match label.and_then(|()| add(bytes, tokens, rows)) {

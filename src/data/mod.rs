@@ -48,7 +48,7 @@ pub use config::{ColumnRef, DataConfig, OnBadRow, SplitBy, Validation};
 pub use error::{DataError, Place};
 pub use foreign::{decoded, decodes};
 pub use input::{Input, resolve};
-pub use label::LabelConfig;
+pub use label::{LabelConfig, LabelValues};
 pub use layout::{Wanted, schema};
 pub use reader::{RawBlock, Reader};
 pub use records::Separator;
@@ -135,6 +135,11 @@ struct Format {
 }
 
 impl Format {
+    /// What lines start with that are no rows; none in text that is made of other files.
+    fn comment<'a>(&self, config: &'a DataConfig) -> &'a [u8] {
+        if self.open.is_none() { config.comment.as_bytes() } else { &[] }
+    }
+
     /// Where records end; the separator of CSV is the config's.
     fn records(&self, config: &DataConfig) -> Records {
         match self.records {

@@ -172,7 +172,8 @@ impl Current {
         let file = &self.text.file;
         let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let format = config.format.format();
-        let Some((record, line)) = first_record(format.records(config), &bytes[mark..], at_end) else {
+        let Some((record, line)) = first_record(format.records(config), format.comment(config), &bytes[mark..], at_end)
+        else {
             if at_end {
                 return Err(DataError::Empty { file: Arc::clone(file) });
             }

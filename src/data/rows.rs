@@ -6,7 +6,7 @@ use super::{
     DataError, Place, RawBlock,
     cells::{category, number, weight},
     error::shown_cell,
-    layout::Layout,
+    layout::{Layout, is_comment},
     made::UNIT_SEPARATOR,
     time::seconds,
 };
@@ -121,6 +121,17 @@ impl RowBlock {
     /// What separates the cells of CSV.
     pub(super) fn separator(&self) -> u8 {
         self.layout().separator
+    }
+
+    /// Whether a line is no row but a comment.
+    #[inline]
+    pub(super) fn is_comment(&self, line: &[u8]) -> bool {
+        is_comment(line, &self.layout().comment)
+    }
+
+    /// Takes back the cells that were added since the last row.
+    pub(super) fn take_back(&mut self) {
+        self.cells.truncate(self.lines.len() * self.layout().names.len());
     }
 
     /// The columns' names, in the order in which a row's cells are added.
@@ -274,7 +285,10 @@ pub(super) fn split_lines_from(
     let mut end_line = |rows: &mut RowBlock, cell_start: usize, end: usize| {
         let text_end = if end > cell_start && bytes[end - 1] == b'\r' { end - 1 } else { end };
         // a blank line is no row
-        let ended = if text_end > start {
+        let ended = if rows.is_comment(&bytes[start..text_end]) {
+            rows.take_back();
+            Ok(())
+        } else if text_end > start {
             rows.add_cell(cell_start, text_end);
             rows.end_row(bytes, line)
         } else {

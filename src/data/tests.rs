@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
-use super::{ColumnRef, DataConfig, DataError, FormatName, Input, Reader, RowBlock, Wanted, schema, split};
+use super::{
+    ColumnRef, DataConfig, DataError, FormatName, Input, LabelValues, Reader, RowBlock, Wanted, schema, split,
+};
 use crate::schema::FieldKind;
 
 pub(super) type Rows = Vec<(Option<u8>, Vec<Vec<u8>>, u64)>;
@@ -173,7 +175,7 @@ fn numbers_and_columns_by_position_are_read() {
     let written = write(b"x,y,clicked\n1.5,a,yes\n,b,no\n");
     let mut config = config(FormatName::Csv);
     config.label.column = ColumnRef::Position(2);
-    config.positive = Some("yes".into());
+    config.positive = LabelValues::from("yes");
     let inputs = vec![Input::File(written.path.clone())];
     let kind = |name: &str, kind| if name == "x" { FieldKind::Numeric } else { kind };
     let schema = schema(&config, &inputs, &kind).unwrap();
@@ -215,7 +217,7 @@ fn the_nearest_column_is_named_only_where_one_is_like_it() {
 #[test]
 fn spaces_around_the_positive_label_do_not_matter() {
     let mut config = config(FormatName::Csv);
-    config.positive = Some(" >50K".into());
+    config.positive = LabelValues::from(" >50K");
     let rows = read(&config, b"label,x\n >50K,a\n<=50K,b\n", 64, true).unwrap();
     assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), [Some(1), Some(0)]);
 }
@@ -272,4 +274,28 @@ fn values_are_parted_where_a_field_has_several() {
     split(reader.next().unwrap().unwrap(), &mut block).unwrap();
     assert_eq!(block.values(0, 0, b'|').collect::<Vec<_>>(), [&b"a"[..], b"b", b"c"]);
     assert_eq!(block.values(1, 0, b'|').count(), 0);
+}
+
+#[test]
+fn comments_are_no_rows_whatever_the_cut_and_lines_are_counted() {
+    let texts = [
+        (FormatName::Csv, "|1x3, a title\nlabel,x\n1,a\n| one, two, three\n0,\"b\n|c\"\n|end"),
+        (FormatName::Tsv, "|\nlabel\tx\n1\ta\n| one\ttwo\tthree\n0\tb|c\n\n|end\r\n"),
+        (FormatName::Libsvm, "| 1:1\n1 5:1\n| one: two\n0 6:1\n|"),
+    ];
+    for (format, text) in texts {
+        let mut config = config(format);
+        config.comment = "|".into();
+        let whole = read(&config, text.as_bytes(), 1 << 20, true).unwrap();
+        let header = u64::from(format != FormatName::Libsvm);
+        let found: Vec<(Option<u8>, u64)> = whole.iter().map(|(label, _, line)| (*label, *line)).collect();
+        assert_eq!(found, [(Some(1), 2 + header), (Some(0), 4 + header)], "{format:?}");
+        for block in 1..text.len() {
+            assert_eq!(read(&config, text.as_bytes(), block, true).unwrap(), whole, "{format:?}, {block}");
+        }
+    }
+    let mut config = config(FormatName::Csv);
+    config.comment = "|".into();
+    let error = read(&config, b"|only\n|comments\n", 4, true).unwrap_err().to_string();
+    assert!(error.ends_with("expected rows, found an empty file"), "{error}");
 }

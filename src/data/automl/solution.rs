@@ -125,7 +125,7 @@ fn check_columns(columns: usize, file: &Arc<str>, description: &Description) -> 
 
 /// Whether the config says what makes a binary task of the solution.
 fn is_chosen(config: &DataConfig) -> bool {
-    config.label != LabelConfig::default() || config.positive.is_some()
+    config.label != LabelConfig::default() || !config.positive.is_empty()
 }
 
 fn check_task(columns: usize, file: &Arc<str>, description: &Description) -> Result<(), DataError> {

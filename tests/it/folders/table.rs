@@ -66,22 +66,15 @@ pub(super) const SETS: &[Set] = &[
         14,
         "format = \"arff\"\nlabel = \"class\"\npositive = \">50K\"",
     ),
+    // the test file has a title before its rows, and dots behind its labels
     set(
         "adult-uci",
         "adult.data.gz",
         [32_561, 7_841],
-        None,
+        Some(("adult.test.gz", [16_281, 3_846])),
         14,
-        "format = \"csv\"\ncolumns = 15\nlabel = 14\npositive = \">50K\"\nmissing = [\"?\"]",
-    ),
-    // its first line is no row, and its labels end in a dot
-    set(
-        "adult-uci",
-        "adult.test.gz",
-        [16_281, 3_846],
-        None,
-        14,
-        "format = \"csv\"\ncolumns = 15\nlabel = 14\npositive = \">50K.\"\nmissing = [\"?\"]\non_bad_row = \"skip\"",
+        "format = \"csv\"\ncolumns = 15\nlabel = 14\npositive = [\">50K\", \">50K.\"]\nnegative = [\"<=50K\", \"<=50K.\"]\n\
+         comment = \"|\"\nmissing = [\"?\"]",
     ),
     set(
         "alimama-aliccp-samples",
