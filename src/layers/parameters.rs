@@ -24,6 +24,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// The weights of a part named `name`, drawn apart from those of the same names outside of it.
+    #[must_use]
     pub fn scoped(&self, name: &str) -> Self {
         Self { scope: format!("{}{name}.", self.scope), ..self.clone() }
     }

@@ -103,7 +103,10 @@ impl DcnV3 {
         let shallow = self.shallow.iter().fold(start.clone(), |hidden, layer| layer.forward(hidden, start.clone()));
         let deep = deep.matmul(self.deep_head.val()).squeeze_dim::<1>(UNITS) + self.deep_bias.val();
         let shallow = shallow.matmul(self.shallow_head.val()).squeeze_dim::<1>(UNITS) + self.shallow_bias.val();
-        Logits { logits: (deep.clone() + shallow.clone()).mul_scalar(0.5), towers: Towers::Lagging([deep, shallow]) }
+        Logits {
+            logits: (deep.clone() + shallow.clone()).mul_scalar(0.5),
+            towers: Towers::Lagging(vec![deep, shallow]),
+        }
     }
 }
 

@@ -71,8 +71,8 @@ pub struct Logits {
 pub enum Towers {
     /// The model's logits alone are trained.
     None,
-    /// Two that are trained beside the model's logits, each by as much as it lags behind them.
-    Lagging([Tensor<1>; 2]),
+    /// Those that are trained beside the model's logits, each by as much as it lags behind them.
+    Lagging(Vec<Tensor<1>>),
     /// Those that are trained instead of the model's logits, each for itself.
     Alone(Vec<Tensor<1>>),
 }
@@ -117,6 +117,7 @@ macro_rules! registry {
 
         /// Any registered model, with its weights.
         #[derive(Module, Debug)]
+        #[expect(clippy::large_enum_variant, reason = "there is one model a run")]
         pub enum Model {
             $($variant($variant),)+
         }

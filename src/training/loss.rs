@@ -24,7 +24,7 @@ impl Loss {
         let plain = logloss(output.logits);
         let total = match output.towers {
             Towers::None => plain.clone(),
-            Towers::Lagging(towers) => towers.map(logloss).into_iter().fold(plain.clone(), |total, loss| {
+            Towers::Lagging(towers) => towers.into_iter().map(logloss).fold(plain.clone(), |total, loss| {
                 let lag = (loss.clone() - plain.clone()).clamp_min(0.0).detach();
                 total + lag * loss
             }),
@@ -87,7 +87,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let [logits, deep, shallow] =
             [1.0_f32, 3.0, -1.0].map(|logit| Tensor::<1>::from_floats([logit], &device).require_grad());
-        let output = Logits { logits: logits.clone(), towers: Towers::Lagging([deep.clone(), shallow.clone()]) };
+        let output = Logits { logits: logits.clone(), towers: Towers::Lagging(vec![deep.clone(), shallow.clone()]) };
         let loss = Loss::new(output, &Tensor::ones([1], &device), None);
         let near = |found: f32, expected: f32| assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         near(loss.logloss.clone().into_scalar(), 0.3133);
