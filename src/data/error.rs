@@ -36,6 +36,8 @@ pub enum DataError {
     StdinTwice,
     #[error("expected at least one input, found an empty list")]
     NoInput,
+    #[error("expected each value of the label in `data.positive` or in `data.negative`, found `{value}` in both")]
+    LabelInBoth { value: String },
     #[error("{file}: {source}")]
     Io { file: Arc<str>, source: io::Error },
     #[error("{file}: expected a complete {compression} stream, found its end cut off")]

@@ -96,6 +96,13 @@ impl LabelValues {
         self.0.is_empty()
     }
 
+    /// A value that `other` names, too.
+    pub(super) fn common(&self, other: &Self) -> Option<String> {
+        let others = other.trimmed();
+        let mut values = self.trimmed().into_iter();
+        values.find(|value| others.contains(value)).map(|value| excerpt(&value))
+    }
+
     /// Without the blanks around them, as cells are read.
     fn trimmed(&self) -> Vec<Vec<u8>> {
         self.0.iter().map(|value| value.as_bytes().trim_ascii().to_vec()).collect()
@@ -285,6 +292,18 @@ mod tests {
         assert_eq!(found.read(b"c").unwrap_err(), "`a`, `2` or `b`");
         let any = labels("positive = \"cat\"\nnegative = \"*\"");
         assert_eq!([any.read(b"cat"), any.read(b"dog"), any.read(b"cow")], [Ok(1), Ok(0), Ok(0)]);
+    }
+
+    #[test]
+    fn a_value_is_not_positive_and_negative() {
+        let values = |text: &str| {
+            let config: DataConfig = toml::from_str(&format!("format = \"csv\"\ntrain = [\"a\"]\n{text}")).unwrap();
+            config.positive.common(&config.negative)
+        };
+        assert_eq!(values("positive = [\"p\", \"q\"]\nnegative = [\"r\", \" q\"]").as_deref(), Some("q"));
+        assert_eq!(values("positive = \"p\"\nnegative = \"r\""), None);
+        assert_eq!(values("positive = \"p\"\nnegative = \"*\""), None);
+        assert_eq!(values(""), None);
     }
 
     #[test]

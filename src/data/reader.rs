@@ -70,6 +70,9 @@ impl Reader {
         if inputs.is_empty() {
             return Err(DataError::NoInput);
         }
+        if let Some(value) = config.positive.common(&config.negative) {
+            return Err(DataError::LabelInBoth { value });
+        }
         Ok(Self {
             config: config.clone(),
             wanted,
