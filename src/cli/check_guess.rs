@@ -195,7 +195,7 @@ fn sample(
         split(raw, &mut block)?;
         rows += block.rows();
         for (field, values) in values.iter_mut().enumerate() {
-            for cell in block.cells(field) {
+            for cell in block.cells(field, 0..block.rows()) {
                 if values.len() < MOST_VALUES {
                     values.insert(String::from_utf8_lossy(cell).into_owned());
                 }

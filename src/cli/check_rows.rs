@@ -120,7 +120,7 @@ impl Counting {
         };
         match kind {
             FieldKind::Numeric | FieldKind::Time(_) => {
-                for (row, number) in block.numbers(field).enumerate() {
+                for (row, number) in block.numbers(field, 0..block.rows()).enumerate() {
                     if number.is_nan() {
                         self.missing += 1;
                     } else {
@@ -144,7 +144,7 @@ impl Counting {
                 }
             }
             FieldKind::Categorical => {
-                for (row, cell) in block.cells(field).enumerate() {
+                for (row, cell) in block.cells(field, 0..block.rows()).enumerate() {
                     if cell.is_empty() {
                         self.missing += 1;
                     } else {

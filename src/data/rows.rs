@@ -1,5 +1,6 @@
 //! A block's rows: its cells as positions in the block's bytes, its labels and numbers as values. No allocation a row.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{
@@ -72,17 +73,21 @@ impl RowBlock {
         category(self.column(row, layout.fields[field], layout.names.len()), &layout.missing)
     }
 
-    /// The texts of a field in all rows, each as [`Self::cell`] gives it.
-    pub fn cells(&self, field: usize) -> impl Iterator<Item = &[u8]> {
+    /// The texts of a field in `rows`, each as [`Self::cell`] gives it.
+    pub fn cells(&self, field: usize, rows: Range<usize>) -> impl Iterator<Item = &[u8]> {
         let layout = self.layout();
-        let cells = self.cells.iter().skip(layout.fields[field]).step_by(layout.names.len().max(1));
-        cells.map(|&(start, end)| category(&self.bytes[start as usize..end as usize], &layout.missing))
+        let columns = layout.names.len();
+        let (cells, column) = (&self.cells[rows.start * columns..rows.end * columns], layout.fields[field]);
+        let cells = cells.chunks_exact(columns.max(1)).map(move |row| row[column]);
+        cells.map(|(start, end)| category(&self.bytes[start as usize..end as usize], &layout.missing))
     }
 
-    /// The numbers of a numeric field in all rows, each as [`Self::number`] gives it.
-    pub fn numbers(&self, field: usize) -> impl Iterator<Item = f64> {
-        let numbers = self.numbers.iter().skip(self.number_positions[field]);
-        numbers.step_by(self.layout().numbers.len().max(1)).copied()
+    /// The numbers of a numeric field in `rows`, each as [`Self::number`] gives it.
+    pub fn numbers(&self, field: usize, rows: Range<usize>) -> impl Iterator<Item = f64> {
+        let columns = self.layout().numbers.len();
+        let position = self.number_positions[field];
+        let numbers = &self.numbers[rows.start * columns..rows.end * columns];
+        numbers.chunks_exact(columns.max(1)).map(move |row| row[position])
     }
 
     /// The texts of a field of several values, each as [`Self::cell`] gives one. Where a reader knows the single values, they
@@ -313,7 +318,7 @@ pub(super) fn split_lines_from(
     Ok(())
 }
 
-/// Gives each position from `start` on at which one of the two bytes stands to `found`, 8 bytes at a time: where they are as
+/// Gives each position from `start` on at which one of the two bytes stands to `found`, 64 bytes at a time: where they are as
 /// frequent as in tables, a call of `memchr` for each costs more than the search itself.
 #[inline]
 fn each_of_two(
@@ -327,17 +332,23 @@ fn each_of_two(
     // the highest bit of each byte that is zero, and no other
     let zeros = |word: u64| !(((word & LOW) + LOW) | word | LOW);
     let (one_everywhere, other_everywhere) = (u64::from_ne_bytes([one; 8]), u64::from_ne_bytes([other; 8]));
-    let mut words = bytes[start..].chunks_exact(8);
+    // the highest bits of a word's bytes side by side: the product moves that of byte i to bit 56 + i, and no two meet below
+    let side_by_side = |zeros: u64| (zeros >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    let mut lines = bytes[start..].chunks_exact(64);
     let mut first = start;
-    for word in words.by_ref() {
-        let word = u64::from_le_bytes(word.try_into().expect("a word has 8 bytes"));
-        let mut hits = zeros(word ^ one_everywhere) | zeros(word ^ other_everywhere);
+    for line in lines.by_ref() {
+        let mut hits = 0;
+        for (number, word) in line.chunks_exact(8).enumerate() {
+            let word = u64::from_le_bytes(word.try_into().expect("a word has 8 bytes"));
+            let zeros = zeros(word ^ one_everywhere) | zeros(word ^ other_everywhere);
+            hits |= side_by_side(zeros) << (8 * number);
+        }
         while hits != 0 {
-            found(first + hits.trailing_zeros() as usize / 8)?;
+            found(first + hits.trailing_zeros() as usize)?;
             hits &= hits - 1;
         }
-        first += 8;
+        first += 64;
     }
-    let rest = words.remainder().iter().enumerate().filter(|(_, byte)| **byte == one || **byte == other);
+    let rest = lines.remainder().iter().enumerate().filter(|(_, byte)| **byte == one || **byte == other);
     rest.map(|(position, _)| first + position).try_for_each(found)
 }

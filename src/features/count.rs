@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::codes::{Codes, LONG_CODE, MISSING_CODE, coded_bucket};
 use super::config::MemoryLimit;
 use super::draft::{DraftThread, DraftWriter};
 use super::error::FeaturesError;
@@ -73,11 +74,12 @@ impl Counted {
         Self { missing: 0, most: 0, values, met: 0, runs: Runs::default() }
     }
 
-    /// Counts the field's cells in those of `block`'s rows that train, and gives all rows' drafts of an id: 1 and the value's
+    /// Counts the field's cells in those of the block's rows that train, and gives all rows' drafts of an id: 1 and the value's
     /// number, or 0 where it is missing; nothing for a field whose ids don't follow from such numbers.
-    fn add(&mut self, field: usize, many: Option<&Many>, block: &RowBlock, trains: &[bool]) -> Vec<u32> {
+    fn add(&mut self, field: usize, many: Option<&Many>, Work { block, codes, trains }: &Work) -> Vec<u32> {
         let mut counter = Counter { met: &mut self.met, missing: &mut self.missing };
-        let numbers = || block.numbers(field).zip(trains);
+        let numbers = || block.numbers(field, 0..block.rows()).zip(trains);
+        let codes = codes.of(field);
         match &mut self.values {
             CountedValues::Texts(map) if let Some(many) = many => {
                 for row in training(trains) {
@@ -93,29 +95,25 @@ impl Counted {
                 }
             }
             CountedValues::Texts(map) => {
-                let mut drafts = Vec::with_capacity(trains.len());
-                let (mut cells, mut asked) = (block.cells(field), [&[][..]; CELLS_AHEAD]);
-                for trains in trains.chunks(CELLS_AHEAD) {
-                    let asked = &mut asked[..trains.len()];
-                    asked.iter_mut().zip(cells.by_ref()).for_each(|(asked, cell)| *asked = cell);
-                    map.ask(asked.iter().copied());
-                    drafts.extend(asked.iter().zip(trains).map(|(cell, trains)| match cell {
-                        [] => counter.miss(*trains),
-                        cell => counter.count(map.entry(cell, NEW), *trains),
+                let mut drafts = Vec::with_capacity(codes.len());
+                for (codes, trains) in codes.chunks(CELLS_AHEAD).zip(trains.chunks(CELLS_AHEAD)) {
+                    map.ask_numbers(codes.iter().copied());
+                    let first = drafts.len();
+                    drafts.extend((first..).zip(codes).zip(trains).map(|((row, code), trains)| match *code {
+                        MISSING_CODE => counter.miss(*trains),
+                        LONG_CODE => counter.count(map.entry(block.cell(row, field), NEW), *trains),
+                        number => counter.count(map.number_entry(number, NEW), *trains),
                     }));
                 }
                 return drafts;
             }
             CountedValues::Buckets(buckets, map) => {
-                return numbers()
-                    .map(|(number, trains)| {
-                        if number.is_nan() {
-                            counter.miss(*trains)
-                        } else {
-                            counter.count(map.entry(buckets.bucket(number)), *trains)
-                        }
-                    })
-                    .collect();
+                let draft = |((row, code), trains): ((usize, &u32), &bool)| match *code {
+                    MISSING_CODE => counter.miss(*trains),
+                    LONG_CODE => counter.count(map.entry(buckets.bucket(block.number(row, field))), *trains),
+                    code => counter.count(map.entry_at(coded_bucket(code)), *trains),
+                };
+                return (0..).zip(codes).zip(trains).map(draft).collect();
             }
             CountedValues::Numbers(map, _) => {
                 return numbers()
@@ -202,6 +200,7 @@ fn sum<'a>(numbers: impl Iterator<Item = (f64, &'a bool)>, counter: &mut Counter
 /// A block and which of its rows are for training.
 pub(super) struct Work {
     pub(super) block: RowBlock,
+    pub(super) codes: Codes,
     pub(super) trains: Vec<bool>,
 }
 
@@ -249,13 +248,13 @@ impl Counters {
         counters
     }
 
-    /// Counts those of `block`'s rows that train.
+    /// Counts those of a block's rows that train.
     ///
     /// # Errors
     /// When counts or drafts can't be written.
-    pub(super) fn push(&mut self, block: RowBlock, trains: Vec<bool>) -> Result<(), FeaturesError> {
+    pub(super) fn push(&mut self, work: Work) -> Result<(), FeaturesError> {
         self.end_drafts()?;
-        let work = Arc::new(Work { block, trains });
+        let work = Arc::new(work);
         for blocks in &self.blocks {
             if blocks.send(work.clone()).is_err() {
                 // a thread that is gone has failed or panicked
@@ -270,21 +269,22 @@ impl Counters {
         self.spill.happened()
     }
 
-    /// All fields' counts, in order; all drafts are written then, unless counts stand on the disk.
+    /// All fields' counts, in order, and all drafts, unless counts stand on the disk.
     ///
     /// # Errors
     /// When counts or drafts can't be written.
-    pub(super) fn finish(mut self) -> Result<(Vec<Counted>, Arc<Spill>), FeaturesError> {
+    pub(super) fn finish(mut self) -> Result<(Vec<Counted>, Arc<Spill>, Option<DraftWriter>), FeaturesError> {
         let mut fields = self.join()?;
-        self.drafts.take().map_or(Ok(()), DraftThread::finish)?;
+        let drafts = self.drafts.take().map_or(Ok(None), DraftThread::finish)?;
         fields.sort_by_key(|(field, ..)| *field);
-        Ok((fields.into_iter().map(|(.., counted)| counted).collect(), Arc::clone(&self.spill)))
+        let counted = fields.into_iter().map(|(.., counted)| counted).collect();
+        Ok((counted, Arc::clone(&self.spill), drafts.filter(|_| !self.spill.happened())))
     }
 
     /// Ends drafts that have no meaning any more.
     fn end_drafts(&mut self) -> Result<(), FeaturesError> {
         match self.drafts.take_if(|_| self.spill.happened()) {
-            Some(drafts) => drafts.finish(),
+            Some(drafts) => drafts.finish().map(drop),
             None => Ok(()),
         }
     }
@@ -329,16 +329,15 @@ fn count(
 ) -> Result<Fields, FeaturesError> {
     let mut known_bytes = 0;
     for work in blocks {
-        let Work { block, trains } = &*work;
         let add = |(field, many, counted): &mut (usize, Option<Many>, Counted)| {
-            (*field, counted.add(*field, many.as_ref(), block, trains))
+            (*field, counted.add(*field, many.as_ref(), &work))
         };
         let drafted: Drafts = fields.iter_mut().map(add).collect();
         if let Some(drafts) = drafts {
             // a writer that is gone has failed, which `push` or `finish` shows, or has ended since drafts have no meaning
             let _ = drafts.send(drafted);
         }
-        spill.hold(&mut fields, &mut known_bytes, block.rows())?;
+        spill.hold(&mut fields, &mut known_bytes, work.block.rows())?;
     }
     Ok(fields)
 }

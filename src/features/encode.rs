@@ -132,7 +132,7 @@ fn encode_field(vocabulary: &FieldVocabulary, field: usize, rows: &RowBlock, out
 
 fn encode_known(field: usize, first: u32, map: &TextMap<u32>, rows: &RowBlock, out: &mut Encoded) {
     let mut ids = out.ids.iter_mut().skip(field).step_by(out.columns);
-    let (mut cells, mut asked) = (rows.cells(field), [&[][..]; CELLS_AHEAD]);
+    let (mut cells, mut asked) = (rows.cells(field, 0..rows.rows()), [&[][..]; CELLS_AHEAD]);
     for start in (0..rows.rows()).step_by(CELLS_AHEAD) {
         let asked = &mut asked[..CELLS_AHEAD.min(rows.rows() - start)];
         asked.iter_mut().zip(cells.by_ref()).for_each(|(asked, cell)| *asked = cell);

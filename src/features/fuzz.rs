@@ -2,12 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{
-    cache::{Cache, EncodedReader},
-    config::FeaturesConfig,
-    error::FeaturesError,
-    vocabulary::Vocabulary,
-};
+use super::{cache::Cache, config::FeaturesConfig, error::FeaturesError, vocabulary::Vocabulary};
 use crate::data::DataConfig;
 
 /// The names that [`check_reader`] takes; `config` is a file with the tables `[data]` and `[features]`.
@@ -40,13 +35,8 @@ fn vocabulary(path: &Path) -> String {
     format!("{} ids", vocabulary.table_rows())
 }
 
-/// Every row of a cache that opens can be had, by both readers.
+/// Every row of a cache that opens can be had.
 fn cache(path: &Path) -> String {
-    let streamed = EncodedReader::open(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let streamed = streamed.map(|batches| batches.iter().map(|batch| batch.labels.len()).sum::<usize>());
-    if let Err(error) = &streamed {
-        told(error, path);
-    }
     let cache = match Cache::open(path) {
         Ok(cache) => cache,
         Err(error) => return told(&error, path),

@@ -36,7 +36,13 @@ impl<V: Copy> TextMap<V> {
     /// Has the memory bring what the map holds of `cells`, all at once, before each is looked up.
     #[inline]
     pub(super) fn ask<'a>(&self, cells: impl Iterator<Item = &'a [u8]>) {
-        self.hex.ask(cells.filter_map(hex_number));
+        self.ask_numbers(cells.filter_map(hex_number));
+    }
+
+    /// As [`Self::ask`], of texts of 8 hex digits by their numbers.
+    #[inline]
+    pub(super) fn ask_numbers(&self, numbers: impl Iterator<Item = u32>) {
+        self.hex.ask(numbers);
     }
 
     #[inline]
@@ -58,6 +64,12 @@ impl<V: Copy> TextMap<V> {
             *text_bytes += cell.len();
             absent
         })
+    }
+
+    /// As [`Self::entry`], of a text of 8 hex digits by its number.
+    #[inline]
+    pub(super) fn number_entry(&mut self, number: u32, absent: V) -> &mut V {
+        self.hex.entry(number, absent)
     }
 
     pub(super) fn insert(&mut self, key: TextKey, value: V) {
@@ -156,7 +168,7 @@ impl PartialOrd for TextKey {
 
 /// The number that exactly 8 lower-case hex digits are, all of them at once.
 #[inline]
-fn hex_number(cell: &[u8]) -> Option<u32> {
+pub(super) fn hex_number(cell: &[u8]) -> Option<u32> {
     const fn every(byte: u8) -> u64 {
         u64::from_ne_bytes([byte; 8])
     }
@@ -208,6 +220,19 @@ impl<V: Copy + PartialEq> NumberMap<V> {
             Some(position) => &mut self.small[position],
             None => self.other.entry(number.to_bits()).or_insert(self.absent),
         }
+    }
+
+    /// Where a number stands in the array, if it does.
+    #[inline]
+    pub(super) fn position(number: f64) -> Option<u32> {
+        #[expect(clippy::cast_possible_truncation, reason = "the array is short")]
+        small(number).map(|position| position as u32)
+    }
+
+    /// As [`Self::entry`], of the number at a position of the array.
+    #[inline]
+    pub(super) fn entry_at(&mut self, position: usize) -> &mut V {
+        &mut self.small[position]
     }
 
     /// All numbers that are there, in no order that means anything.

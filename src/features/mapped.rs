@@ -1,5 +1,6 @@
 //! An Arrow IPC file in memory without a copy: the one place that maps files.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
@@ -17,8 +18,19 @@ use memmap2::Mmap;
 use super::error::{FeaturesError, arrow_error, damaged, io_error};
 use crate::data::decoded;
 
-/// The schema, the record batches and the size of the file at `path`; the batches keep it mapped.
-pub(super) fn read_mapped(path: &Path) -> Result<(SchemaRef, Vec<RecordBatch>, u64), FeaturesError> {
+/// A whole Arrow file.
+pub(super) struct MappedFile {
+    pub(super) schema: SchemaRef,
+    /// What the footer says beside.
+    pub(super) metadata: HashMap<String, String>,
+    /// They keep the file mapped.
+    pub(super) batches: Vec<RecordBatch>,
+    /// The file's size.
+    pub(super) bytes: u64,
+}
+
+/// Maps the file at `path`.
+pub(super) fn read_mapped(path: &Path) -> Result<MappedFile, FeaturesError> {
     let file = File::open(path).map_err(io_error(path))?;
     let length = file.metadata().map_err(io_error(path))?.len();
     if length == 0 {
@@ -26,11 +38,10 @@ pub(super) fn read_mapped(path: &Path) -> Result<(SchemaRef, Vec<RecordBatch>, u
     }
     let buffer = map(&file).map_err(io_error(path))?;
     let decoded = decoded(|| decode(&buffer)).unwrap_or_else(|| Err(wrong("expected sound columns, found damage")));
-    let (schema, batches) = decoded.map_err(|error| match error {
+    decoded.map_err(|error| match error {
         ArrowError::ParseError(reason) | ArrowError::IpcError(reason) => damaged(path, reason),
         other => arrow_error(path)(other),
-    })?;
-    Ok((schema, batches, length))
+    })
 }
 
 /// Maps a whole file, which isn't empty.
@@ -47,7 +58,7 @@ fn map(file: &File) -> std::io::Result<Buffer> {
     Ok(buffer)
 }
 
-fn decode(buffer: &Buffer) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
+fn decode(buffer: &Buffer) -> Result<MappedFile, ArrowError> {
     let (footer, footer_start) = footer(buffer)?;
     let schema = footer.schema().ok_or_else(|| wrong("expected a schema, found none"))?;
     let schema = Arc::new(try_fb_to_schema(schema)?);
@@ -59,28 +70,9 @@ fn decode(buffer: &Buffer) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> 
         let bytes = buffer.slice_with_length(bytes.start, bytes.len());
         batches.push(decoder.read_record_batch(block, &bytes)?.ok_or_else(cut)?);
     }
-    Ok((schema, batches))
-}
-
-/// Whether every record batch of the file at `path` lies within it, with all its columns: a reader makes room for as much as
-/// the file says, and takes its positions for granted.
-///
-/// # Errors
-/// When the file can't be read or says otherwise.
-pub(super) fn check(path: &Path) -> Result<(), FeaturesError> {
-    let file = File::open(path).map_err(io_error(path))?;
-    if file.metadata().map_err(io_error(path))?.len() == 0 {
-        return Err(damaged(path, "expected an Arrow file, found an empty one"));
-    }
-    let buffer = map(&file).map_err(io_error(path))?;
-    let blocks = |(footer, footer_start): (Footer<'_>, usize)| {
-        if footer.dictionaries().is_some_and(|dictionaries| !dictionaries.is_empty()) {
-            return Err(wrong("expected no dictionaries, found some"));
-        }
-        let mut blocks = footer.recordBatches().into_iter().flatten();
-        blocks.try_for_each(|block| sound_block(&buffer, block, footer_start).map(|_| ()))
-    };
-    footer(&buffer).and_then(blocks).map_err(|error| damaged(path, error.to_string()))
+    let pairs = footer.custom_metadata().into_iter().flatten();
+    let metadata = pairs.filter_map(|pair| Some((pair.key()?.to_owned(), pair.value()?.to_owned()))).collect();
+    Ok(MappedFile { schema, metadata, batches, bytes: buffer.len() as u64 })
 }
 
 fn wrong(reason: &str) -> ArrowError {

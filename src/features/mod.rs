@@ -8,6 +8,7 @@
 mod batch;
 mod batches;
 mod cache;
+mod codes;
 mod config;
 mod count;
 mod derived;

@@ -10,10 +10,11 @@ use std::{
 
 use super::{
     cache::{CacheLayout, CacheWriter},
+    codes::Coder,
     config::{FeaturesConfig, VocabularyConfig},
-    count::Counters,
+    count::{self, Counters},
     derived::{DerivedPlan, ThirdPass, derive},
-    draft::{DraftWriter, discard, renumber},
+    draft::DraftWriter,
     encode::LeftOut,
     error::{FeaturesError, io_error},
     event::{Pass, PrepareEvent},
@@ -119,8 +120,8 @@ struct FirstPass {
     /// Each field's id of each draft.
     ids: Vec<Vec<u32>>,
     left_out: LeftOut,
-    /// Whether the drafts have no meaning.
-    spilled: bool,
+    /// None where counts stand on the disk.
+    drafts: Option<DraftWriter>,
 }
 
 /// One preparation.
@@ -168,10 +169,10 @@ impl Work<'_> {
     fn splitter(&self) -> Result<Splitter, FeaturesError> {
         let column = usize::from(self.data.group.is_some());
         Splitter::new(&self.data.validation, self.data.split_by, self.seed, column, || {
-            let (blocks, _) = stream_rows(self.data, self.inputs.train.clone(), self.wanted(vec![]))?;
+            let (blocks, _) = stream_rows(self.data, self.inputs.train.clone(), self.wanted(vec![]), &Coder::new(&[]))?;
             let mut rows = 0;
             for block in blocks {
-                rows += block?.rows() as u64;
+                rows += block?.0.rows() as u64;
             }
             Ok(rows)
         })
@@ -192,12 +193,9 @@ impl Work<'_> {
                 };
                 let group = self.data.group.as_ref().map(|_| 0);
                 let writer = DraftWriter::create(folder, &layout, split, group)?;
-                let FirstPass { vocabulary, ids, left_out, spilled } = self.count(folder, &splitter, Some(writer))?;
-                if spilled {
-                    discard(folder)?;
-                    return self.write_train(folder, vocabulary, &splitter, split);
-                }
-                self.renumber(folder, &vocabulary, ids, split)?;
+                let FirstPass { vocabulary, ids, left_out, drafts } = self.count(folder, &splitter, Some(writer))?;
+                let Some(drafts) = drafts else { return self.write_train(folder, vocabulary, &splitter, split) };
+                self.renumber(drafts, vocabulary.table_rows(), ids)?;
                 Ok((vocabulary, left_out))
             }
             VocabularyConfig::Exact => {
@@ -220,15 +218,16 @@ impl Work<'_> {
     ) -> Result<FirstPass, FeaturesError> {
         let (threads, limit) = (rayon::current_num_threads(), self.features.max_memory);
         let mut counters = Counters::start(self.plan, threads, limit, folder, writer);
-        let (blocks, progress) = stream_rows(self.data, self.inputs.train.clone(), self.wanted(self.extra()))?;
+        let (blocks, progress) =
+            stream_rows(self.data, self.inputs.train.clone(), self.wanted(self.extra()), &Coder::new(self.plan))?;
         let (mut number, mut left_out) = (0, LeftOut::default());
         let mut told = false;
         for block in blocks {
-            let block = block?;
+            let (block, codes) = block?;
             let rows = block.rows();
             left_out.rows += block.skipped();
             let trains = (0..rows).map(|row| !splitter.validates(number + row as u64, &block, row)).collect();
-            counters.push(block, trains)?;
+            counters.push(count::Work { block, codes, trains })?;
             number += rows as u64;
             if !told && counters.spilled() {
                 told = true;
@@ -238,33 +237,26 @@ impl Work<'_> {
             (self.observe)(PrepareEvent::Progress { pass: Pass::Counting, rows: number, bytes, total_bytes });
         }
         splitter.check(&self.data.validation, number)?;
-        let (counted, spill) = counters.finish()?;
-        let spilled = spill.happened();
-        if spilled && !told {
+        let (counted, spill, drafts) = counters.finish()?;
+        if spill.happened() && !told {
             (self.observe)(PrepareEvent::Spilling { limit });
         }
         let (vocabulary, ids) = Vocabulary::build(self.plan, counted, &spill)?;
-        Ok(FirstPass { vocabulary, ids, left_out, spilled })
+        Ok(FirstPass { vocabulary, ids, left_out, drafts })
     }
 
     /// Pass 2 over drafts.
-    fn renumber(
-        &mut self,
-        folder: &Path,
-        vocabulary: &Vocabulary,
-        ids: Vec<Vec<u32>>,
-        split: bool,
-    ) -> Result<(), FeaturesError> {
+    fn renumber(&mut self, drafts: DraftWriter, table_rows: usize, ids: Vec<Vec<u32>>) -> Result<(), FeaturesError> {
         let ids = Arc::new(ids);
-        let parts: &[(&'static str, &'static str)] =
-            &[("train", " beside the validation rows"), ("validation", " among the training rows")];
-        for (part, because) in &parts[..=usize::from(split)] {
+        let DraftWriter { train, validation, .. } = drafts;
+        let train = ("train", train, " beside the validation rows");
+        let validation = validation.map(|validation| ("validation", validation, " among the training rows"));
+        for (part, mut writer, because) in [Some(train), validation].into_iter().flatten() {
             let observe = &mut self.observe;
-            let layout = CacheLayout::of(vocabulary, self.data.weight.is_some(), self.data.group.is_some());
-            let rows = renumber(folder, part, layout, &ids, |rows, bytes, total_bytes| {
+            writer.renumber(&ids, table_rows, |rows, bytes, total_bytes| {
                 observe(PrepareEvent::Progress { pass: Pass::Encoding, rows, bytes, total_bytes: Some(total_bytes) });
             })?;
-            check_rows(part, rows, because)?;
+            check_rows(part, writer.finish()?, because)?;
         }
         Ok(())
     }

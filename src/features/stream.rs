@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::codes::{Coder, Codes};
 use super::encode::{Encoded, LeftOut};
 use super::error::FeaturesError;
 use super::pipeline::Pipeline;
@@ -79,18 +80,21 @@ pub fn stream(
     Ok(Stream { blocks, progress })
 }
 
-/// Streams `inputs` as rows alone.
+/// Streams `inputs` as rows, and codes of the fields that `coder` knows.
 pub(super) fn stream_rows(
     data: &DataConfig,
     inputs: Vec<Input>,
     wanted: Wanted,
-) -> Result<(Pipeline<RowBlock>, Progress), FeaturesError> {
+    coder: &Coder,
+) -> Result<(Pipeline<(RowBlock, Codes)>, Progress), FeaturesError> {
     let (source, progress) = raw_blocks(data, inputs, wanted)?;
     let blocks = Pipeline::start(source, rayon::current_num_threads(), || {
-        |raw| {
+        let coder = coder.clone();
+        move |raw| {
             let mut rows = RowBlock::default();
             split(raw, &mut rows)?;
-            Ok(rows)
+            let codes = coder.code(&rows);
+            Ok((rows, codes))
         }
     });
     Ok((blocks, progress))

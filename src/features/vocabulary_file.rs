@@ -27,7 +27,7 @@ use super::{
     error::{FeaturesError, arrow_error, damaged, io_error},
     keys::{NumberMap, TextKey, TextMap},
     many::Many,
-    mapped::read_mapped,
+    mapped::{MappedFile, read_mapped},
     numeric::{Buckets, Scale},
     vocabulary::{FIRST_VALUE, FieldVocabulary, Lookup, UNKNOWN, Vocabulary},
 };
@@ -84,7 +84,7 @@ impl Vocabulary {
     /// # Errors
     /// When the file can't be read or isn't a vocabulary.
     pub fn load(path: &Path) -> Result<Self, FeaturesError> {
-        let (schema, batches, _) = read_mapped(path)?;
+        let MappedFile { schema, batches, .. } = read_mapped(path)?;
         let records =
             schema.metadata().get(FIELDS).ok_or_else(|| damaged(path, "expected a vocabulary, found none"))?;
         let records: Vec<FieldRecord> =

@@ -1,29 +1,26 @@
 //! Encoded rows in an Arrow IPC file, read by mmap without a copy. One record batch has 65,536 rows.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{Array, FixedSizeListArray, Float32Array, RecordBatch, UInt8Array, UInt32Array, UInt64Array};
 use arrow_buffer::ScalarBuffer;
-use arrow_ipc::reader::FileReader;
 use arrow_schema::{DataType, Field};
 
+mod renumber;
 mod write;
 
 pub use self::write::{CacheLayout, CacheWriter};
 
 use super::batch::Batch;
-use super::encode::Encoded;
-use super::error::{FeaturesError, arrow_error, damaged, io_error};
-use super::mapped::{check, read_mapped};
-use crate::data::decoded;
+use super::error::{FeaturesError, damaged};
+use super::mapped::{MappedFile, read_mapped};
 
 /// Rows of one record batch, so that a row is found by a shift.
 const BATCH_ROWS: usize = 1 << 16;
-const DAMAGE: &str = "expected sound columns, found damage";
+/// Where the footer says how many rows a table needs for the ids: not before all are written it is known.
+const TABLE_ROWS: &str = "table_rows";
 
 /// Encoded rows on the disk; a clone shares them.
 #[derive(Clone, Debug)]
@@ -55,12 +52,12 @@ impl Cache {
     /// # Errors
     /// When the file can't be read or isn't as [`CacheWriter`] leaves it.
     pub fn open(path: &Path) -> Result<Self, FeaturesError> {
-        let (schema, batches, bytes) = read_mapped(path)?;
+        let MappedFile { schema, metadata, batches, bytes } = read_mapped(path)?;
         let columns = match schema.field_with_name("ids").map(Field::data_type) {
             Ok(DataType::FixedSizeList(_, columns)) => usize::try_from(*columns).unwrap_or(0),
             _ => return Err(damaged(path, "expected a column `ids` of lists, found none")),
         };
-        let table_rows = schema.metadata().get("table_rows").and_then(|rows| rows.parse().ok());
+        let table_rows = metadata.get(TABLE_ROWS).and_then(|rows| rows.parse().ok());
         let table_rows =
             table_rows.ok_or_else(|| damaged(path, "expected `table_rows` in the metadata, found none"))?;
         let extra = schema.metadata().get("extra").and_then(|extra| serde_json::from_str::<Vec<u32>>(extra).ok());
@@ -92,7 +89,7 @@ impl Cache {
         self.0.columns - self.0.extra.len()
     }
 
-    /// The field of each column behind those of the fields, see [`Encoded::extra`].
+    /// The field of each column behind those of the fields, see [`Encoded::extra`](super::Encoded::extra).
     pub(super) fn extra(&self) -> &Arc<[u32]> {
         &self.0.extra
     }
@@ -177,52 +174,6 @@ impl Cache {
     }
 }
 
-/// Reads a cache's rows batch by batch in order, so that a large one takes little memory.
-pub(super) struct EncodedReader {
-    path: PathBuf,
-    reader: FileReader<BufReader<File>>,
-    rows: u64,
-}
-
-impl EncodedReader {
-    /// # Errors
-    /// When the file can't be read.
-    pub(super) fn open(path: &Path) -> Result<Self, FeaturesError> {
-        check(path)?;
-        let file = File::open(path).map_err(io_error(path))?;
-        let reader = decoded(|| FileReader::try_new(BufReader::new(file), None));
-        let reader = reader.ok_or_else(|| damaged(path, DAMAGE))?.map_err(arrow_error(path))?;
-        let rows = (reader.num_batches() * BATCH_ROWS) as u64;
-        Ok(Self { path: path.into(), reader, rows })
-    }
-
-    /// The number of rows, rounded up to whole batches.
-    pub(super) fn rows(&self) -> u64 {
-        self.rows
-    }
-}
-
-impl Iterator for EncodedReader {
-    type Item = Result<Encoded, FeaturesError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let Some(batch) = decoded(|| self.reader.next()) else { return Some(Err(damaged(&self.path, DAMAGE))) };
-        Some(batch?.map_err(arrow_error(&self.path)).and_then(|batch| {
-            let Chunk { ids, values, labels, weights, groups } =
-                chunk(&batch).ok_or_else(|| damaged(&self.path, "expected the columns of a cache, found others"))?;
-            Ok(Encoded {
-                columns: ids.len() / labels.len().max(1),
-                ids: ids.to_vec(),
-                values: values.map(|values| values.to_vec()).unwrap_or_default(),
-                labels: labels.to_vec(),
-                weights: weights.map(|weights| weights.to_vec()).unwrap_or_default(),
-                groups: groups.map(|groups| groups.to_vec()).unwrap_or_default(),
-                ..Encoded::default()
-            })
-        }))
-    }
-}
-
 /// The columns of one record batch; `None` where they are of other types.
 fn chunk(batch: &RecordBatch) -> Option<Chunk> {
     let list = |name| batch.column_by_name(name)?.as_any().downcast_ref::<FixedSizeListArray>();
@@ -246,19 +197,25 @@ fn chunk(batch: &RecordBatch) -> Option<Chunk> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::features::encode::Encoded;
+
+    /// Of ids alone.
+    pub(super) fn layout(fields: usize, table_rows: usize) -> CacheLayout {
+        CacheLayout {
+            fields: (0..fields).map(|field| format!("f{field}")).collect(),
+            extra: Vec::new(),
+            table_rows,
+            has_values: false,
+            has_weights: false,
+            has_groups: false,
+        }
+    }
 
     /// A cache of so many rows, in which no id stands twice.
     pub(in crate::features) fn cache_of(rows: usize, fields: usize) -> (tempfile::TempDir, Cache) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("train.arrow");
-        let layout = CacheLayout {
-            fields: (0..fields).map(|field| format!("f{field}")).collect(),
-            extra: Vec::new(),
-            table_rows: rows * fields,
-            has_values: false,
-            has_weights: false,
-            has_groups: false,
-        };
+        let layout = layout(fields, rows * fields);
         let encoded = Encoded {
             columns: fields,
             ids: (0..u32::try_from(rows * fields).unwrap()).collect(),

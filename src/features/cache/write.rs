@@ -1,7 +1,7 @@
 //! What a cache's rows look like, and how they are written.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, UInt8
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
-use super::BATCH_ROWS;
+use super::{BATCH_ROWS, TABLE_ROWS};
 use crate::features::{
     encode::Encoded,
     error::{FeaturesError, arrow_error, io_error},
@@ -64,8 +64,7 @@ impl CacheLayout {
         }
         let names = serde_json::to_string(&self.fields).expect("names are text");
         let extra = serde_json::to_string(&self.extra).expect("numbers are JSON");
-        let rows = self.table_rows.to_string();
-        let metadata = [("fields".to_owned(), names), ("extra".to_owned(), extra), ("table_rows".to_owned(), rows)];
+        let metadata = [("fields".to_owned(), names), ("extra".to_owned(), extra)];
         Arc::new(Schema::new(columns).with_metadata(std::collections::HashMap::from(metadata)))
     }
 
@@ -81,12 +80,14 @@ fn list_item(item: DataType) -> Arc<Field> {
 
 /// Writes a cache row by row; nothing reads it before [`Self::finish`].
 pub struct CacheWriter {
-    path: PathBuf,
-    layout: CacheLayout,
+    pub(super) path: PathBuf,
+    pub(super) layout: CacheLayout,
     schema: SchemaRef,
     writer: FileWriter<BufWriter<File>>,
     pending: Encoded,
-    rows: u64,
+    pub(super) rows: u64,
+    /// Where each record batch starts.
+    pub(super) batches: Vec<u64>,
 }
 
 impl CacheWriter {
@@ -97,7 +98,7 @@ impl CacheWriter {
         let file = File::create(path).map_err(io_error(path))?;
         let writer = FileWriter::try_new(BufWriter::new(file), &schema).map_err(arrow_error(path))?;
         let pending = Encoded { columns: layout.columns(), ..Encoded::default() };
-        Ok(Self { path: path.into(), layout, schema, writer, pending, rows: 0 })
+        Ok(Self { path: path.into(), layout, schema, writer, pending, rows: 0, batches: Vec::new() })
     }
 
     /// Adds those of `encoded`'s rows that `keep` names, in their order.
@@ -129,27 +130,31 @@ impl CacheWriter {
         Ok(())
     }
 
-    /// Adds a whole batch of another cache's rows without a copy.
-    ///
-    /// # Errors
-    /// When the file can't be written.
-    ///
-    /// # Panics
-    /// Behind rows that fill no batch.
-    pub(in crate::features) fn push_whole(&mut self, batch: Encoded) -> Result<(), FeaturesError> {
-        assert!(self.pending.labels.is_empty() && batch.rows() <= BATCH_ROWS, "batches keep their bounds");
-        self.pending = batch;
-        if self.pending.labels.len() == BATCH_ROWS { self.flush() } else { Ok(()) }
-    }
-
     fn flush(&mut self) -> Result<(), FeaturesError> {
         let columns = self.pending.columns;
         let next = Encoded { columns, ids: Vec::with_capacity(BATCH_ROWS * columns), ..Encoded::default() };
         let full = std::mem::replace(&mut self.pending, next);
         self.rows += full.labels.len() as u64;
+        let start = self.position()?;
+        self.batches.push(start);
         let error = arrow_error(&self.path);
         let batch = record_batch(full, &self.layout, &self.schema).map_err(&error)?;
         self.writer.write(&batch).map_err(error)
+    }
+
+    /// Writes the rows that fill no batch, behind which no more may come, and gives the file's length.
+    pub(super) fn write_pending(&mut self) -> Result<u64, FeaturesError> {
+        if !self.pending.labels.is_empty() {
+            self.flush()?;
+        }
+        self.position()
+    }
+
+    /// The length of what was written.
+    fn position(&mut self) -> Result<u64, FeaturesError> {
+        self.writer.flush().map_err(arrow_error(&self.path))?;
+        let mut file: &File = self.writer.get_ref().get_ref();
+        file.stream_position().map_err(io_error(&self.path))
     }
 
     /// Completes the file, brings it to the disk and gives its rows.
@@ -157,9 +162,8 @@ impl CacheWriter {
     /// # Errors
     /// When the file can't be written.
     pub fn finish(mut self) -> Result<u64, FeaturesError> {
-        if !self.pending.labels.is_empty() {
-            self.flush()?;
-        }
+        self.write_pending()?;
+        self.writer.write_metadata(TABLE_ROWS, self.layout.table_rows.to_string());
         let buffered = self.writer.into_inner().map_err(arrow_error(&self.path))?;
         let file = buffered.into_inner().map_err(|error| io_error(&self.path)(error.into_error()))?;
         file.sync_all().map_err(io_error(&self.path))?;
