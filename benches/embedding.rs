@@ -16,7 +16,7 @@ use synthetic_batch::{FIELDS, Ids, batch, fields};
 
 /// As in the binary, where large tables come in huge pages.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: secn::allocator::Allocator = secn::allocator::Allocator;
 
 const BATCHES: [usize; 3] = [128, 256, 4096];
 /// Different batches that take turns, so that rows come from memory as in training.

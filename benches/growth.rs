@@ -26,7 +26,7 @@ use synthetic_batch::{CRITEO, Ids};
 
 /// As the binary has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: secn::allocator::Allocator = secn::allocator::Allocator;
 
 /// Different batches that take turns, so that rows come from memory as in training.
 const TURNS: u64 = 16;

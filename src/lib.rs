@@ -13,8 +13,10 @@
 //! | report | [`report`] | numbers into tables, JSON, plots and pages |
 //! | cli | [`cli`] | a command line into all of the above; `cli/train.rs` shows the whole line |
 //!
-//! [`schema`], [`seed`] and [`ranges`] are leaves that every module may use; [`device`] names burn's devices.
+//! [`schema`], [`seed`] and [`ranges`] are leaves that every module may use; [`device`] names burn's devices, and [`allocator`] is
+//! the binary's.
 
+pub mod allocator;
 pub mod cli;
 pub mod config;
 pub mod data;

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Freed memory stays in the process: a step's buffers would otherwise be paged in again at every step.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: secn::allocator::Allocator = secn::allocator::Allocator;
 
 fn main() -> ExitCode {
     secn::cli::main()

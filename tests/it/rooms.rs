@@ -9,7 +9,8 @@ use std::{
 const LEAVES: [&str; 3] = ["schema", "seed", "ranges"];
 
 /// What each room may import beside itself and the leaves; `cli` may import everything.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
+    ("allocator", &[]),
     ("schema", &[]),
     ("seed", &[]),
     ("ranges", &[]),
