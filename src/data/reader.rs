@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Text that a block holds, about.
-const BLOCK_BYTES: usize = 1 << 18;
+const BLOCK_BYTES: usize = 1 << 17;
 /// The longest record that is read; a longer one is a missing line end or quote.
 pub(super) const RECORD_BYTES: usize = 64 << 20;
 
@@ -28,6 +28,8 @@ pub(super) const RECORD_BYTES: usize = 64 << 20;
 pub struct RawBlock {
     pub(super) layout: Arc<Layout>,
     pub(super) first_line: u64,
+    /// How many lines end in it.
+    pub(super) lines: usize,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -156,8 +158,9 @@ impl Current {
                     Err(DataError::OnlyHeader { file: layout.file.clone() })
                 };
             }
-            let block = RawBlock { layout: Arc::clone(layout), first_line: self.line, bytes };
-            self.line += memchr_iter(b'\n', &block.bytes).count() as u64;
+            let lines = memchr_iter(b'\n', &bytes).count();
+            let block = RawBlock { layout: Arc::clone(layout), first_line: self.line, lines, bytes };
+            self.line += lines as u64;
             // blank lines are no rows
             self.rows_seen |= block.bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
             return Ok(Some(block));

@@ -37,8 +37,9 @@ pub struct RowBlock {
 /// # Errors
 /// [`DataError`] with the place of the first bad row, unless bad rows are left out.
 pub fn split(raw: RawBlock, rows: &mut RowBlock) -> Result<(), DataError> {
-    let RawBlock { layout, first_line, mut bytes } = raw;
+    let RawBlock { layout, first_line, lines, mut bytes } = raw;
     rows.clear(&layout);
+    rows.reserve(lines + 1, bytes.len());
     (layout.format.split)(&mut bytes, first_line, rows)?;
     rows.bytes = bytes;
     Ok(())
@@ -177,6 +178,16 @@ impl RowBlock {
         self.weights.clear();
         self.numbers.clear();
         self.skipped = 0;
+    }
+
+    /// Makes room for so many rows of no more cells than bytes, so that no buffer is moved as it grows.
+    fn reserve(&mut self, rows: usize, bytes: usize) {
+        let layout = self.layout.as_ref().expect("a block has a layout before it has rows");
+        let rows = rows.min(bytes);
+        self.cells.reserve(rows.saturating_mul(layout.names.len()).min(bytes));
+        self.numbers.reserve(rows.saturating_mul(layout.numbers.len()).min(bytes));
+        self.lines.reserve(rows);
+        self.labels.reserve(rows);
     }
 
     /// Starts a row; its cells are added by [`Self::add_cell`].

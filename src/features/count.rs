@@ -207,6 +207,15 @@ pub(super) struct Work {
 /// Some fields' drafts of ids in a block.
 pub(super) type Drafts = Vec<(usize, Vec<u32>)>;
 
+/// What the first pass found.
+pub(super) struct AllCounted {
+    /// All fields' counts, in order.
+    pub(super) counted: Vec<Counted>,
+    pub(super) spill: Arc<Spill>,
+    /// All drafts, unless counts stand on the disk.
+    pub(super) drafts: Option<DraftWriter>,
+}
+
 /// The threads of the first pass; all end when this is dropped.
 pub(super) struct Counters {
     blocks: Vec<Sender<Arc<Work>>>,
@@ -269,16 +278,16 @@ impl Counters {
         self.spill.happened()
     }
 
-    /// All fields' counts, in order, and all drafts, unless counts stand on the disk.
+    /// Ends the pass.
     ///
     /// # Errors
     /// When counts or drafts can't be written.
-    pub(super) fn finish(mut self) -> Result<(Vec<Counted>, Arc<Spill>, Option<DraftWriter>), FeaturesError> {
+    pub(super) fn finish(mut self) -> Result<AllCounted, FeaturesError> {
         let mut fields = self.join()?;
         let drafts = self.drafts.take().map_or(Ok(None), DraftThread::finish)?;
         fields.sort_by_key(|(field, ..)| *field);
         let counted = fields.into_iter().map(|(.., counted)| counted).collect();
-        Ok((counted, Arc::clone(&self.spill), drafts.filter(|_| !self.spill.happened())))
+        Ok(AllCounted { counted, drafts: drafts.filter(|_| !self.spill.happened()), spill: Arc::clone(&self.spill) })
     }
 
     /// Ends drafts that have no meaning any more.

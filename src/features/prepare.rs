@@ -12,7 +12,7 @@ use super::{
     cache::{CacheLayout, CacheWriter},
     codes::Coder,
     config::{FeaturesConfig, VocabularyConfig},
-    count::{self, Counters},
+    count::{self, AllCounted, Counters},
     derived::{DerivedPlan, ThirdPass, derive},
     draft::DraftWriter,
     encode::LeftOut,
@@ -237,7 +237,7 @@ impl Work<'_> {
             (self.observe)(PrepareEvent::Progress { pass: Pass::Counting, rows: number, bytes, total_bytes });
         }
         splitter.check(&self.data.validation, number)?;
-        let (counted, spill, drafts) = counters.finish()?;
+        let AllCounted { counted, spill, drafts } = counters.finish()?;
         if spill.happened() && !told {
             (self.observe)(PrepareEvent::Spilling { limit });
         }

@@ -67,8 +67,8 @@ fn renumber_batch(path: &Path, start: u64, ids: &[Vec<u32>], numbers: &mut Vec<u
 /// Where the ids of the record batch at `start` stand, and their length in bytes.
 fn ids_buffer(file: &mut File, start: u64) -> io::Result<Option<(u64, usize)>> {
     // a mark that the message goes on, and the length of what says where everything is
-    const PREFIX_BYTES: u64 = 8;
-    let mut prefix = [0; PREFIX_BYTES as usize];
+    const PREFIX_BYTES: usize = 8;
+    let mut prefix = [0; PREFIX_BYTES];
     file.seek(SeekFrom::Start(start))?;
     file.read_exact(&mut prefix)?;
     let [.., first, second, third, fourth] = prefix;
@@ -80,7 +80,7 @@ fn ids_buffer(file: &mut File, start: u64) -> io::Result<Option<(u64, usize)>> {
     let ids = buffers.filter(|buffers| buffers.len() > IDS_BUFFER).map(|buffers| *buffers.get(IDS_BUFFER));
     let position = |ids: arrow_ipc::Buffer| {
         let offset = u64::try_from(ids.offset()).ok()?;
-        Some((start + PREFIX_BYTES + u64::from(length) + offset, usize::try_from(ids.length()).ok()?))
+        Some((start + PREFIX_BYTES as u64 + u64::from(length) + offset, usize::try_from(ids.length()).ok()?))
     };
     Ok(ids.and_then(position))
 }
