@@ -175,17 +175,22 @@ pub(super) struct Text {
 impl Text {
     /// Opens an input for its rows, which are made into text where the format says so; `bytes_read` counts its packed bytes.
     pub(super) fn open(input: &Input, config: &DataConfig, bytes_read: &Arc<AtomicU64>) -> Result<Self, DataError> {
-        Self::made(input, config, &|| Self::rows(input, bytes_read))
+        Self::made(input, config, bytes_read, &|| Self::rows(input, bytes_read))
     }
 
     /// Opens an input to look at its head; standard input loses nothing by it.
     pub(super) fn peek(input: &Input, config: &DataConfig) -> Result<Self, DataError> {
-        Self::made(input, config, &|| Self::head(input))
+        Self::made(input, config, &Arc::default(), &|| Self::head(input))
     }
 
-    fn made(input: &Input, config: &DataConfig, text: &dyn Fn() -> Result<Self, DataError>) -> Result<Self, DataError> {
+    fn made(
+        input: &Input,
+        config: &DataConfig,
+        bytes_read: &Arc<AtomicU64>,
+        text: &dyn Fn() -> Result<Self, DataError>,
+    ) -> Result<Self, DataError> {
         let Some(open) = config.format.format().open else { return text() };
-        let source = open(&Source { input, text }, config)?;
+        let source = open(&Source { input, text, bytes_read }, config)?;
         Ok(Self { file: input.name(), compression: None, source: Box::new(MadeText::new(source)) })
     }
 

@@ -5,7 +5,7 @@
 //! file from which it was made, so that errors name the place in the file.
 
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use memchr::{memchr, memchr_iter, memchr3};
 
@@ -54,8 +54,10 @@ pub(super) type Open = fn(source: &Source, config: &DataConfig) -> Result<Box<dy
 /// A file that is to be opened.
 pub(super) struct Source<'a> {
     pub(super) input: &'a Input,
-    /// Opens the input's text, unpacked.
+    /// Opens the input's text, unpacked; its packed bytes are counted.
     pub(super) text: &'a dyn Fn() -> Result<Text, DataError>,
+    /// Where a source that doesn't read the text counts the file's bytes.
+    pub(super) bytes_read: &'a Arc<AtomicU64>,
 }
 
 /// The lines of a text, one after the other.

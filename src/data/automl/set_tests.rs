@@ -32,7 +32,8 @@ fn read_part(inputs: &[Input], config: &DataConfig) -> Result<Found, DataError> 
 
 /// The fields of a part without labels, as those of its set's training part would be.
 fn schema_without_label(config: &DataConfig, input: &Input) -> Result<Schema, DataError> {
-    let source = Source { input, text: &|| Text::rows(input, &Arc::default()) };
+    let bytes_read = Arc::default();
+    let source = Source { input, text: &|| Text::rows(input, &bytes_read), bytes_read: &bytes_read };
     let opened = super::open(&source, config)?;
     let field = |column: &Column| Field { name: column.name.clone(), kind: column.kind, column: None };
     Ok(Schema { fields: opened.columns().iter().map(field).collect() })

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{
     Array, RecordBatch,
@@ -59,7 +60,8 @@ fn open(source: &Source, config: &DataConfig) -> Result<Box<dyn RowSource>, Data
     let Input::File(path) = source.input else {
         return Err(wrong("standard input, which can't be read from its end on".into()));
     };
-    let rows = decoded(|| Rows::open(path, &name, config)).unwrap_or_else(|| Err(wrong("damage".into())))?;
+    let rows = decoded(|| Rows::open(path, &name, config, source.bytes_read))
+        .unwrap_or_else(|| Err(wrong("damage".into())))?;
     Ok(Box::new(rows))
 }
 
@@ -84,14 +86,42 @@ struct Rows {
     next: usize,
     row: u64,
     cell: Vec<u8>,
+    progress: Progress,
+}
+
+/// How much of the file was read, by its rows: the decoder goes back and forth between its columns.
+struct Progress {
+    bytes_read: Arc<AtomicU64>,
+    counted: u64,
+    file_bytes: u64,
+    /// As the footer has it.
+    file_rows: u64,
+    rows: u64,
+}
+
+impl Progress {
+    fn add(&mut self, rows: usize) {
+        self.rows += rows as u64;
+        let share = self.rows as f64 / self.file_rows.max(self.rows) as f64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the file's size")]
+        self.count((self.file_bytes as f64 * share) as u64);
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.bytes_read.fetch_add(bytes.saturating_sub(self.counted), Ordering::Relaxed);
+        self.counted = bytes.max(self.counted);
+    }
 }
 
 impl Rows {
-    fn open(path: &Path, name: &Arc<str>, config: &DataConfig) -> Result<Self, DataError> {
+    fn open(path: &Path, name: &Arc<str>, config: &DataConfig, bytes_read: &Arc<AtomicU64>) -> Result<Self, DataError> {
         let wrong = |error: &dyn Display| DataError::Parquet { file: Arc::clone(name), found: error.to_string() };
         let io = |source| DataError::Io { file: Arc::clone(name), source };
         let file = File::open(path).map_err(io)?;
+        let file_bytes = file.metadata().map_err(io)?.len();
         let builder = begun(file).map_err(|error| wrong(&error))?;
+        let file_rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
+        let progress = Progress { bytes_read: Arc::clone(bytes_read), counted: 0, file_bytes, file_rows, rows: 0 };
         let (mut columns, mut positions, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         for (number, field) in builder.schema().fields().iter().enumerate() {
             let left_out = config.drop.iter().any(|name| name == field.name());
@@ -113,7 +143,7 @@ impl Rows {
         let reader =
             builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|error| wrong(&error))?;
         let file = Arc::clone(name);
-        Ok(Self { file, reader, columns, positions, batch: None, next: 0, row: 0, cell: Vec::new() })
+        Ok(Self { file, reader, columns, positions, batch: None, next: 0, row: 0, cell: Vec::new(), progress })
     }
 
     /// Decodes on where a batch is at its end; false where no row is left.
@@ -122,8 +152,14 @@ impl Rows {
             let (file, row) = (Arc::clone(&self.file), self.row);
             let damaged = |how: String| DataError::Parquet { file, found: format!("damage behind row {row}{how}") };
             self.batch = match decoded(|| self.reader.next()) {
-                Some(None) => return Ok(false),
-                Some(Some(Ok(batch))) => Some(batch),
+                Some(None) => {
+                    self.progress.count(self.progress.file_bytes);
+                    return Ok(false);
+                }
+                Some(Some(Ok(batch))) => {
+                    self.progress.add(batch.num_rows());
+                    Some(batch)
+                }
                 Some(Some(Err(error))) => return Err(damaged(format!(" ({error})"))),
                 None => return Err(damaged(String::new())),
             };

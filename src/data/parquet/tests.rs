@@ -209,3 +209,25 @@ fn files_of_other_writers_are_read() {
     let label = LabelConfig { column: ColumnRef::Name("clk".into()), at_least: None };
     assert_eq!(config("label = \"clk\"\n").label, label);
 }
+
+#[test]
+fn progress_grows_with_the_rows_to_the_files_size() {
+    let rows = 20 * BATCH_ROWS;
+    let label = Arc::new(Int8Array::from_iter_values((0..rows).map(|row| i8::from(row % 3 == 0))));
+    let column = Arc::new(Int64Array::from_iter_values((0..rows).map(|row| i64::try_from(row).unwrap())));
+    let (_folder, path) = written(vec![("label", label as ArrayRef), ("c", column)], Compression::UNCOMPRESSED);
+    let inputs = vec![Input::File(path.clone())];
+    let wanted = Wanted { schema: schema(&config(""), &inputs, &|_, kind| kind).unwrap(), ..Wanted::default() };
+    let mut reader = Reader::open(&config(""), inputs, wanted).unwrap();
+    let size = fs::metadata(&path).unwrap().len();
+    assert_eq!((reader.bytes_total(), reader.bytes_read()), (Some(size), 0));
+    let (mut last, mut steps) = (0, 0);
+    while reader.next().unwrap().is_some() {
+        let read = reader.bytes_read();
+        assert!((last..=size).contains(&read), "{read} bytes behind {last}, of {size}");
+        steps += u32::from(read > last);
+        last = read;
+    }
+    assert_eq!(reader.bytes_read(), size);
+    assert!(steps > 4, "{steps} steps");
+}
