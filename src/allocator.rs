@@ -1,4 +1,4 @@
-//! The allocator of the binary and of its benchmarks: mimalloc, with large blocks on huge pages.
+//! The allocator of the binary and of the benchmarks that hold a table: mimalloc, with large blocks on huge pages.
 //!
 //! mimalloc keeps freed memory in the process: a step's buffers would otherwise be paged in again at every step. A lookup in a
 //! vocabulary or a table of millions of rows is a miss of the processor's address cache too, and on huge pages, each of which is 512
@@ -16,18 +16,18 @@ const LARGE_BYTES: usize = 2 * HUGE_PAGE_BYTES;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allocator;
 
-#[expect(unsafe_code, reason = "an allocator is unsafe to write; benches/features.rs and benches/growth.rs measure it")]
-// SAFETY: every block is one of mimalloc's, of the size asked for and of at least its alignment, and goes back to mimalloc, which
-// asks for no layout; `advise_huge` changes no byte of a block.
+#[expect(unsafe_code, reason = "an allocator is unsafe to write; benches/growth.rs measures what it gives")]
+// SAFETY: every block is one of mimalloc's, of the size and the alignment asked for, and goes back to mimalloc; `advise_huge` changes no
+// byte of a block.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as this function's own
-        on_huge_pages(layout, |layout| unsafe { MiMalloc.alloc(layout) })
+        on_huge_pages(unsafe { MiMalloc.alloc(layout) }, layout.size())
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as this function's own
-        on_huge_pages(layout, |layout| unsafe { MiMalloc.alloc_zeroed(layout) })
+        on_huge_pages(unsafe { MiMalloc.alloc_zeroed(layout) }, layout.size())
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -52,27 +52,29 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
+/// Asks for huge pages where a block is large, before its pages are touched for the first time. The block stands where mimalloc puts it:
+/// one that is aligned to huge pages would come from the system every time and go back to it.
 #[inline]
-fn on_huge_pages(layout: Layout, alloc: impl Fn(Layout) -> *mut u8) -> *mut u8 {
-    if layout.size() < LARGE_BYTES {
-        return alloc(layout);
-    }
-    let Ok(aligned) = layout.align_to(HUGE_PAGE_BYTES) else { return alloc(layout) };
-    let block = alloc(aligned);
-    if !block.is_null() {
-        advise_huge(block, layout.size());
+fn on_huge_pages(block: *mut u8, bytes: usize) -> *mut u8 {
+    if bytes >= LARGE_BYTES && !block.is_null() {
+        advise_huge(block, bytes);
     }
     block
 }
 
-/// Asks for huge pages; a system that has none goes on with small ones.
+/// A system that has no huge pages goes on with small ones.
 #[cfg(target_os = "linux")]
 #[cold]
 fn advise_huge(block: *mut u8, bytes: usize) {
-    #[expect(unsafe_code, reason = "the system call has no safe form for memory that isn't a mapped file's")]
-    // SAFETY: the block's whole pages are this process's own, and the advice changes no byte of them.
+    let before = block.align_offset(HUGE_PAGE_BYTES);
+    let whole = bytes.saturating_sub(before) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+    #[expect(
+        unsafe_code,
+        reason = "the system call has no safe form for memory that isn't mapped by name; benches/growth.rs"
+    )]
+    // SAFETY: the pages lie within the block, and the advice changes no byte of them.
     unsafe {
-        libc::madvise(block.cast(), bytes / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES, libc::MADV_HUGEPAGE);
+        libc::madvise(block.add(before.min(bytes)).cast(), whole, libc::MADV_HUGEPAGE);
     }
 }
 

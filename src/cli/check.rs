@@ -31,7 +31,7 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Change a key of the config; may be given several times.
-    #[arg(long, value_name = "KEY=VALUE", requires = "config")]
+    #[arg(long, value_name = "KEY=VALUE", requires = "config", conflicts_with = "data")]
     set: Vec<String>,
     /// Read the first 64 MiB only.
     #[arg(long)]
@@ -65,7 +65,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let looks = look_at(&config, limit_bytes, &mut problems)?;
     add_problems(&facts, &mut problems);
     if let Some(toml) = &mut toml {
-        toml.push_str(&fields_toml(&facts));
+        toml.push_str(&fields_toml(&facts, config.data.format));
         toml.push_str("\n[model.secn]\n\n[training]\nepochs = 10\nbatch_size = 256\n");
         let checked = toml::from_str::<Config>(toml);
         checked.context("a defect: the config to start from can't be read")?;
@@ -143,6 +143,14 @@ fn add_problems(facts: &RowFacts, problems: &mut Vec<Problem>) {
             let todo = format!("an identifier of rows teaches nothing: `data.drop = [\"{name}\"]`");
             add(format!("`{name}` has another value in every row"), &todo, false);
         }
+        if let Some(text) = &field.only_text {
+            let todo = format!("`data.missing = [{text:?}]` reads it as missing, if that is what it means");
+            add(
+                format!("`{name}` has numbers, but for texts as `{text}`: so it is a field of categories"),
+                &todo,
+                false,
+            );
+        }
         if field.tells_label {
             let todo =
                 format!("if it is not known before the click, it gives the label away: `data.drop = [\"{name}\"]`");
@@ -152,13 +160,18 @@ fn add_problems(facts: &RowFacts, problems: &mut Vec<Problem>) {
 }
 
 /// Keys of fields that a table's text doesn't tell.
-fn fields_toml(facts: &RowFacts) -> String {
+fn fields_toml(facts: &RowFacts, format: FormatName) -> String {
     let numeric: Vec<&FieldFacts> = facts.fields.iter().filter(|field| field.looks_numeric).collect();
-    if numeric.is_empty() {
+    // a feature of these is a category, though its index is a number
+    if numeric.is_empty() || matches!(format, FormatName::Libsvm | FormatName::Libffm) {
         return String::new();
     }
     let lines = numeric.iter().map(|field| format!("{:?} = {{ numeric = \"quantile:32\" }}\n", field.name));
-    format!("\n[features.fields]\n{}", lines.collect::<String>())
+    format!(
+        "\n# Amounts. Take out the line of a number that names something (a user, an item, a place): left out, it is a category.\n\
+         [features.fields]\n{}",
+        lines.collect::<String>()
+    )
 }
 
 /// What is built from the data, before it is.

@@ -31,6 +31,9 @@ const LABELS: [&str; 16] = [
     "action",
 ];
 
+/// Labels that need no `data.positive`.
+const PAIRS: [[&str; 2]; 4] = [["0", "1"], ["-1", "1"], ["no", "yes"], ["false", "true"]];
+
 const NO_CRITEO_LABEL: &str = "the label is missing: the columns are Criteo's I1 to I13 and C1 to C26 alone, as in a test file, \
     whose rows `predict` scores";
 
@@ -138,7 +141,10 @@ fn with_label(input: &Input, mut lines: Vec<String>) -> Result<Guess, DataError>
     let values = sample(&config, input, &columns)?;
     let two = |values: &BTreeSet<String>| values.iter().filter(|value| !value.is_empty()).count() == 2;
     // a third value may be a bad row, which is told of
-    let zero_one = |values: &BTreeSet<String>| values.contains("0") && values.contains("1");
+    let pair = |values: &BTreeSet<String>| {
+        let has = |text: &str| values.iter().any(|value| value.eq_ignore_ascii_case(text));
+        PAIRS.iter().any(|[negative, positive]| has(negative) && has(positive))
+    };
     let written = |values: &BTreeSet<String>| {
         let known = ["0", "1", "-1", "0.0", "1.0", "true", "false", "yes", "no"];
         two(values) && values.iter().all(|value| value.is_empty() || known.contains(&value.to_lowercase().as_str()))
@@ -146,7 +152,7 @@ fn with_label(input: &Input, mut lines: Vec<String>) -> Result<Guess, DataError>
     let named = LABELS.iter().find_map(|label| columns.iter().position(|(name, _)| name.eq_ignore_ascii_case(label)));
     let last = columns.len().saturating_sub(1);
     let chosen = named
-        .filter(|column| two(&values[*column]) || zero_one(&values[*column]))
+        .filter(|column| two(&values[*column]) || pair(&values[*column]))
         .or_else(|| [0, last].into_iter().find(|column| written(&values[*column])))
         .or_else(|| (0..columns.len()).find(|column| written(&values[*column])))
         .or_else(|| [last, 0].into_iter().find(|column| two(&values[*column])))
@@ -157,7 +163,18 @@ fn with_label(input: &Input, mut lines: Vec<String>) -> Result<Guess, DataError>
     };
     lines.push(format!("label = {:?}", columns[column].0));
     let mut notes = Vec::new();
-    let is_written = written(&values[column]) || (named == Some(column) && zero_one(&values[column]));
+    let taken = format!("`{}` is taken for the label by its values alone", columns[column].0);
+    match named {
+        Some(named) if named != column => {
+            let found: Vec<String> = values[named].iter().map(|value| format!("`{value}`")).collect();
+            let name = &columns[named].0;
+            notes
+                .push(format!("`{name}` has a label's name, but not two values (found {}); {taken}", found.join(", ")));
+        }
+        None => notes.push(format!("no column has a label's name; {taken}")),
+        Some(_) => {}
+    }
+    let is_written = written(&values[column]) || (named == Some(column) && pair(&values[column]));
     if !is_written {
         let found: Vec<&String> = values[column].iter().filter(|value| !value.is_empty()).collect();
         if let [_, positive] = found[..] {

@@ -7,12 +7,15 @@ use anyhow::Context;
 use crate::{
     config::Config,
     data::{DataConfig, DataError, OnBadRow, Reader, RowBlock, Wanted, resolve, schema, split},
+    features::column_kind,
     schema::FieldKind,
     seed::mix,
 };
 
 /// Values that are counted in all fields together; beyond them, new ones are left out and the figures are lower bounds.
 const MOST_VALUES: usize = 16_000_000;
+/// Of a text that stands in a remark.
+const SHOWN_LETTERS: usize = 40;
 
 /// What one field holds.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +28,8 @@ pub(super) struct FieldFacts {
     pub(super) kept: u64,
     /// All values are numbers, and more than a few.
     pub(super) looks_numeric: bool,
+    /// The first text that is no number, where nearly all values are numbers.
+    pub(super) only_text: Option<String>,
     /// The label stands in it.
     pub(super) tells_label: bool,
 }
@@ -47,6 +52,8 @@ struct Counting {
     counts: HashMap<u64, u32>,
     missing: u64,
     numbers: u64,
+    /// The first text that is no number.
+    text: Option<String>,
     /// Of each of the two first values, how often the label was 0 and 1.
     labels: HashMap<u64, [u64; 2]>,
 }
@@ -55,7 +62,7 @@ struct Counting {
 pub(super) fn read(config: &Config, limit_bytes: u64) -> anyhow::Result<RowFacts> {
     let data = DataConfig { on_bad_row: OnBadRow::Skip, ..config.data.clone() };
     let inputs = resolve(&data.train)?;
-    let schema = schema(&data, &inputs, &|_, kind| kind)?;
+    let schema = schema(&data, &inputs, &|name, kind| column_kind(&config.features, name, kind))?;
     let label = Some(data.label.column.clone());
     let wanted =
         Wanted { schema: schema.clone(), label, label_required: true, weight: data.weight.clone(), extra: Vec::new() };
@@ -149,7 +156,11 @@ impl Counting {
                         self.missing += 1;
                     } else {
                         let text = std::str::from_utf8(cell).unwrap_or_default();
-                        self.numbers += u64::from(text.parse::<f64>().is_ok());
+                        if text.parse().is_ok_and(f64::is_finite) {
+                            self.numbers += 1;
+                        } else if self.text.is_none() {
+                            self.text = Some(String::from_utf8_lossy(cell).chars().take(SHOWN_LETTERS).collect());
+                        }
                         count(self, hash(cell), row);
                     }
                 }
@@ -178,6 +189,7 @@ impl Counting {
                 && present > 0
                 && self.numbers == present
                 && self.counts.len() > FEW_VALUES,
+            only_text: self.text.filter(|_| self.numbers * 100 >= present * 95 && self.counts.len() > FEW_VALUES),
             tells_label: self.counts.len() == 2 && self.labels.len() == 2 && self.labels.values().all(pure),
         }
     }

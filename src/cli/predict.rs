@@ -13,11 +13,11 @@ use arrow_schema::{DataType, Field, Schema};
 use clap::Args;
 use parquet::arrow::ArrowWriter;
 
-use super::{MachineArgs, failure::UsageError, run_folder::Loaded, terminal::Terminal};
+use super::{MachineArgs, failure::UsageError, prepare::left_out_lines, run_folder::Loaded, terminal::Terminal};
 use crate::{
     data::{ColumnRef, DataConfig, Input, OnBadRow, Wanted, resolve},
     device::DeviceName,
-    features::{EncodedBlock, stream},
+    features::{EncodedBlock, LeftOut, stream},
     metrics::probability,
     training::score_batch,
 };
@@ -57,7 +57,7 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a file that is whole or absent; returns its rows.
+/// Writes a file that is whole or absent, or straight into what is no file (a pipe, a device); returns its rows.
 fn predict_file(
     args: &PredictArgs,
     loaded: &Loaded,
@@ -65,17 +65,23 @@ fn predict_file(
     path: &Path,
 ) -> anyhow::Result<usize> {
     let is_parquet = path.extension().is_some_and(|extension| extension == "parquet");
+    let context = || format!("cannot write {}", path.display());
+    let write = |file: &File| {
+        if is_parquet {
+            return predict_parquet(args, loaded, device, file);
+        }
+        predict_csv(args, loaded, device, &mut csv::Writer::from_writer(BufWriter::new(file)))
+    };
+    // a link stays, and the file that it names is replaced
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if path.exists() && !path.is_file() {
+        return write(&File::create(path).with_context(context)?).with_context(context);
+    }
     let mut temporary = path.to_owned().into_os_string();
     temporary.push(".partial");
     let temporary = PathBuf::from(temporary);
-    let context = || format!("cannot write {}", path.display());
     let file = File::create(&temporary).with_context(context)?;
-    let written = if is_parquet {
-        predict_parquet(args, loaded, device, &file)
-    } else {
-        predict_csv(args, loaded, device, &mut csv::Writer::from_writer(BufWriter::new(&file)))
-    };
-    let whole = written.and_then(|rows| {
+    let whole = write(&file).and_then(|rows| {
         file.sync_all().with_context(context)?;
         fs::rename(&temporary, path).with_context(context)?;
         Ok(rows)
@@ -172,9 +178,10 @@ fn predict(
     let offset = loaded.config.training.logit_offset();
     let inputs = resolve(&args.data).context("cannot read the rows")?;
     let blocks = stream(config, inputs, wanted, None, Arc::clone(&loaded.vocabulary));
-    let mut rows = 0;
+    let (mut rows, mut left_out) = (0, LeftOut::default());
     for block in blocks.context("cannot read the rows")? {
         let block = block.context("cannot read the rows")?;
+        left_out += block.left_out();
         let mut probabilities = Vec::with_capacity(block.encoded.rows());
         for batch in block.encoded.batches(BATCH_SIZE) {
             let logits = score_batch(&loaded.model, &loaded.embedding, &batch, offset, device);
@@ -184,5 +191,7 @@ fn predict(
         rows += probabilities.len();
         write(&block, &probabilities)?;
     }
+    let mut terminal = Terminal::new();
+    left_out_lines(left_out).for_each(|line| terminal.warn(&line));
     Ok(rows)
 }

@@ -5,6 +5,9 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+/// What people write for a number that is missing, as errors show it.
+const MISSING_TEXTS: [&str; 9] = ["NA", "N/A", "na", "NULL", "null", "None", "?", "-", "\\\\N"];
+
 /// Where a row stands; shown as `data/train.txt:10482`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -160,6 +163,13 @@ impl DataError {
             Self::Stated { todo, .. } => todo.clone(),
             Self::Header { .. } => "leave `data.columns` out, the header names the columns".into(),
             Self::Columns { .. } => "`data.columns` names every column, `data.separator` separates them".into(),
+            Self::Number { found, .. } if MISSING_TEXTS.iter().any(|text| *found == format!("`{text}`")) => {
+                format!(
+                    "if that means a missing value: `data.missing = [\"{}\"]`; `data.on_bad_row = \"skip\"` drops such rows and \
+                     counts them in the report",
+                    found.trim_matches('`')
+                )
+            }
             Self::Cells { .. } | Self::BadRow { .. } | Self::Number { .. } | Self::Weight { .. } => {
                 "`data.on_bad_row = \"skip\"` drops such rows and counts them in the report".into()
             }
@@ -224,6 +234,18 @@ mod tests {
         assert_eq!(excerpt(&[b'x'; 500]).chars().count(), 61);
         assert_eq!(excerpt(b"\xff"), "\u{fffd}");
         assert_eq!(shown_cell(b""), "an empty cell");
+    }
+
+    #[test]
+    fn a_text_that_means_missing_is_known_by_its_hint() {
+        for text in ["NA", "?", "\\N"] {
+            let place = Place { file: "data/train.txt".into(), line: 7 };
+            let found = shown_cell(text.as_bytes());
+            let hint = DataError::Number { place, field: "I3".into(), expected: "a number", found }.hint().unwrap();
+            let key = hint.split('`').nth(1).unwrap();
+            let table: toml::Table = toml::from_str(key).unwrap_or_else(|error| panic!("{key}: {error}"));
+            assert_eq!(table["data"]["missing"][0].as_str(), Some(text));
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Text that a block holds, about.
-const BLOCK_BYTES: usize = 1 << 17;
+pub(super) const BLOCK_BYTES: usize = 1 << 17;
 /// The longest record that is read; a longer one is a missing line end or quote.
 pub(super) const RECORD_BYTES: usize = 64 << 20;
 

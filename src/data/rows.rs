@@ -9,6 +9,7 @@ use super::{
     error::shown_cell,
     layout::{Layout, is_comment},
     made::UNIT_SEPARATOR,
+    reader::BLOCK_BYTES,
     time::seconds,
 };
 use crate::schema::FieldKind;
@@ -39,7 +40,7 @@ pub struct RowBlock {
 pub fn split(raw: RawBlock, rows: &mut RowBlock) -> Result<(), DataError> {
     let RawBlock { layout, first_line, lines, mut bytes } = raw;
     rows.clear(&layout);
-    rows.reserve(lines + 1, bytes.len());
+    rows.reserve(lines + 1);
     (layout.format.split)(&mut bytes, first_line, rows)?;
     rows.bytes = bytes;
     Ok(())
@@ -180,14 +181,15 @@ impl RowBlock {
         self.skipped = 0;
     }
 
-    /// Makes room for so many rows of no more cells than bytes, so that no buffer is moved as it grows.
-    fn reserve(&mut self, rows: usize, bytes: usize) {
+    /// Makes room for about so many rows, so that few buffers are moved as they grow; never for more than an ordinary block may need,
+    /// since lines that end within a quoted cell are no rows.
+    fn reserve(&mut self, rows: usize) {
+        const MOST: usize = 2 * BLOCK_BYTES;
         let layout = self.layout.as_ref().expect("a block has a layout before it has rows");
-        let rows = rows.min(bytes);
-        self.cells.reserve(rows.saturating_mul(layout.names.len()).min(bytes));
-        self.numbers.reserve(rows.saturating_mul(layout.numbers.len()).min(bytes));
-        self.lines.reserve(rows);
-        self.labels.reserve(rows);
+        self.cells.reserve(rows.saturating_mul(layout.names.len()).min(MOST));
+        self.numbers.reserve(rows.saturating_mul(layout.numbers.len()).min(MOST));
+        self.lines.reserve(rows.min(MOST));
+        self.labels.reserve(rows.min(MOST));
     }
 
     /// Starts a row; its cells are added by [`Self::add_cell`].
@@ -362,4 +364,55 @@ fn each_of_two(
     }
     let rest = lines.remainder().iter().enumerate().filter(|(_, byte)| **byte == one || **byte == other);
     rest.map(|(position, _)| first + position).try_for_each(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::data::{DataConfig, Input, Reader, Wanted, schema};
+
+    proptest! {
+        #[test]
+        fn both_bytes_are_found_wherever_they_stand(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            [one, other] in prop_oneof![Just([b'\t', b'\n']), any::<[u8; 2]>()],
+            more in proptest::collection::vec((any::<proptest::sample::Index>(), any::<bool>()), 0..80),
+            start in any::<proptest::sample::Index>(),
+        ) {
+            for (position, is_one) in more.iter().take(bytes.len()) {
+                let position = position.index(bytes.len());
+                bytes[position] = if *is_one { one } else { other };
+            }
+            let start = start.index(bytes.len() + 1);
+            let mut found = Vec::new();
+            each_of_two(one, other, &bytes, start, |position| {
+                found.push(position);
+                Ok(())
+            }).unwrap();
+            let expected: Vec<usize> =
+                (start..bytes.len()).filter(|position| [one, other].contains(&bytes[*position])).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_cell_of_line_ends_makes_no_room_beyond_a_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.csv");
+        std::fs::write(&path, format!("label,x\n1,\"{}\"\n0,a\n", "\n".repeat(20 * BLOCK_BYTES))).unwrap();
+        let config: DataConfig = toml::from_str("format = \"csv\"\ntrain = [\"-\"]").unwrap();
+        let inputs = vec![Input::File(path)];
+        let schema = schema(&config, &inputs, &|_, kind| kind).unwrap();
+        let wanted = Wanted { schema, label: Some(config.label.column.clone()), ..Wanted::default() };
+        let mut reader = Reader::open(&config, inputs, wanted).unwrap();
+        let (mut rows, mut read) = (RowBlock::default(), 0);
+        while let Some(raw) = reader.next().unwrap() {
+            split(raw, &mut rows).unwrap();
+            read += rows.rows();
+        }
+        assert_eq!(read, 2);
+        assert!(rows.cells.capacity() <= 4 * BLOCK_BYTES && rows.lines.capacity() <= 4 * BLOCK_BYTES);
+    }
 }

@@ -6,11 +6,11 @@ use super::numeric::Buckets;
 use super::plan::{FieldPlan, Transform};
 use crate::data::RowBlock;
 
-/// The code of a cell without text or number,
+/// The code of a cell without text or number.
 pub(super) const MISSING_CODE: u32 = 0;
-/// and of one whose text or number has to be looked at.
+/// The code of a cell whose text or number has to be looked at.
 pub(super) const LONG_CODE: u32 = 1;
-/// The codes from here on are texts' numbers as they are, and buckets' behind all codes before.
+/// From here on a code is the number that a text of 8 hex digits is, or a bucket's position plus this.
 const FIRST_CODE: u32 = 2;
 
 /// Rows whose cells are coded before the next field's are, so that all of them stay in the cache.

@@ -99,7 +99,7 @@ impl DraftThread {
         }
     }
 
-    /// All drafts.
+    /// All drafts; none where an error ended the thread before, which was told.
     ///
     /// # Errors
     /// When drafts can't be written.

@@ -46,6 +46,7 @@ pub use error::FeaturesError;
 pub use event::{Pass, PrepareEvent};
 pub use many::Pooling;
 pub use numeric::{Numeric, TimePart};
+pub use plan::column_kind;
 pub use prepare::prepare;
 pub use prepared::{PrepareSummary, Prepared};
 pub use pretrained::Pretrained;

@@ -39,6 +39,17 @@ impl<T: Send + 'static> Pipeline<T> {
         }
         Self { results, threads: handles }
     }
+
+    /// Waits until nothing is worked on any more, and drops what nobody asked for. The source must not wait for anybody.
+    pub(super) fn end(self) {
+        let Self { results, threads } = self;
+        drop(results);
+        for thread in threads {
+            if let Err(cause) = thread.join() {
+                panic::resume_unwind(cause);
+            }
+        }
+    }
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
@@ -91,6 +102,11 @@ impl<T> Iterator for Pipeline<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    };
+
     use super::*;
 
     fn squares(last: u64, threads: usize) -> Pipeline<u64> {
@@ -136,6 +152,28 @@ mod tests {
         for thread in threads {
             thread.join().unwrap();
         }
+    }
+
+    #[test]
+    fn nothing_is_worked_on_behind_the_end() {
+        let working = Arc::new(AtomicU64::new(0));
+        let (of_worker, mut next) = (Arc::clone(&working), 0);
+        let source = move || {
+            next += 1;
+            Ok(Some(next))
+        };
+        let mut pipeline = Pipeline::start(source, 3, move || {
+            let working = Arc::clone(&of_worker);
+            move |number: u64| {
+                working.fetch_add(1, Ordering::SeqCst);
+                thread::sleep(std::time::Duration::from_millis(3));
+                working.fetch_sub(1, Ordering::SeqCst);
+                Ok(number)
+            }
+        });
+        assert_eq!(pipeline.next().unwrap().unwrap(), 1);
+        pipeline.end();
+        assert_eq!(working.load(Ordering::SeqCst), 0);
     }
 
     #[test]

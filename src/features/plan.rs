@@ -40,8 +40,8 @@ pub(super) enum Transform {
     MinMax,
 }
 
-/// The kind that the field `name` is read as, where the format knows it as `default`.
-pub(super) fn field_kind(features: &FeaturesConfig, name: &str, default: FieldKind) -> FieldKind {
+/// The kind that the column `name` is read as, where the format knows it as `default`.
+pub fn column_kind(features: &FeaturesConfig, name: &str, default: FieldKind) -> FieldKind {
     let own = features.fields.get(name);
     if let Some(time) = own.and_then(|field| field.time.as_ref()) {
         return FieldKind::Time(time.format);
@@ -195,7 +195,7 @@ mod tests {
 
     fn schema(features: &FeaturesConfig) -> Schema {
         let field = |name: &str, default| {
-            let kind = field_kind(features, name, default);
+            let kind = column_kind(features, name, default);
             Field { name: name.into(), kind, column: None }
         };
         let columns = vec![field("I1", FieldKind::Numeric), field("C1", FieldKind::Categorical)];

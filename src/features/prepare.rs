@@ -20,7 +20,7 @@ use super::{
     event::{Pass, PrepareEvent},
     key::{Fingerprint, check_unchanged, fingerprints, identity, key},
     parts::Splitter,
-    plan::{FieldPlan, field_kind, fields, plan},
+    plan::{FieldPlan, column_kind, fields, plan},
     prepared::{Latest, Manifest, Prepared, changed, open, replace, write_durably},
     stream::{stream, stream_rows},
     vocabulary::Vocabulary,
@@ -52,7 +52,7 @@ pub fn prepare(
 ) -> Result<Prepared, FeaturesError> {
     let start = Instant::now();
     let inputs = Inputs::find(data, features)?;
-    let columns = schema(data, &inputs.train, &|name, kind| field_kind(features, name, kind))?;
+    let columns = schema(data, &inputs.train, &|name, kind| column_kind(features, name, kind))?;
     let schema = fields(features, columns);
     let plan = plan(features, &schema)?;
     let derived = DerivedPlan::new(features, &plan)?;
@@ -139,9 +139,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn build(mut self, folder: &Path) -> Result<(), FeaturesError> {
-        let temporary = folder.with_extension(format!("{}.new", std::process::id()));
-        let _ = fs::remove_dir_all(&temporary);
-        fs::create_dir_all(&temporary).map_err(io_error(&temporary))?;
+        let temporary = own_folder(folder)?;
         let written = self.write(&temporary);
         let unchanged = written.and_then(|()| check_unchanged(self.files));
         if let Err(error) = unchanged.and_then(|()| replace(&temporary, folder)) {
@@ -381,6 +379,21 @@ impl Work<'_> {
 
     fn layout(&self, vocabulary: &Vocabulary) -> CacheLayout {
         CacheLayout::of(vocabulary, self.data.weight.is_some(), self.data.group.is_some())
+    }
+}
+
+/// Makes a new folder beside `folder`. Nobody else writes to it: a process's number alone is no name, since each container counts its own.
+fn own_folder(folder: &Path) -> Result<PathBuf, FeaturesError> {
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent).map_err(io_error(parent))?;
+    }
+    loop {
+        let own = folder.with_extension(format!("{:016x}.new", rand::random::<u64>()));
+        match fs::create_dir(&own) {
+            Ok(()) => return Ok(own),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(io_error(&own)(error)),
+        }
     }
 }
 

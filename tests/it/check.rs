@@ -189,3 +189,63 @@ fn criteo_without_its_label_is_not_given_another_one() {
         assert_has(&message, &["cannot check the rows: the label is missing: the columns are Criteo's", "hint: "]);
     }
 }
+
+/// 200 rows of a label and an amount, whose row 41 has `amount` instead.
+fn amounts(amount: &str) -> String {
+    let number = |row: u64| if row == 41 { amount.to_owned() } else { (row * 7 % 61).to_string() };
+    (0..200).fold("y,amount\n".to_owned(), |text, row| text + &format!("{},{}\n", row % 3 / 2, number(row)))
+}
+
+#[test]
+fn numbers_that_training_refuses_are_found_under_the_configs_own_fields() {
+    let experiment = Experiment::new(FM);
+    for (amount, expected) in [("inf", "a finite number"), ("1e400", "a finite number"), ("NA", "a number")] {
+        let path = experiment.write("amounts.csv", &amounts(amount));
+        let config = format!(
+            "[data]\nformat = \"csv\"\ntrain = [{path:?}]\nlabel = \"y\"\n[features.fields]\namount = {{ numeric = \"quantile:8\" }}\n[model.lr]\n"
+        );
+        let config = experiment.write("amounts.toml", &config);
+        let output = secn(&["check", "--config"]).arg(config).output().unwrap();
+        assert_eq!(output.status.code(), Some(FAILED), "{amount}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_has(&text, &[":43, field `amount`", expected, &format!("found `{amount}`")]);
+    }
+}
+
+#[test]
+fn a_text_among_numbers_is_told_of_and_a_label_by_its_values_alone_is_a_guess() {
+    let experiment = Experiment::new(FM);
+    let found = check(&experiment, "a.csv", &amounts("NA"));
+    assert_has(
+        &found["problems"].to_string(),
+        &["`amount` has numbers, but for texts as `NA`", "data.missing = [\\\"NA\\\"]"],
+    );
+    assert!(!found["config"].as_str().unwrap().contains("quantile"));
+    let third = amounts("5").replacen("\n0,", "\nmaybe,", 1).replace("\n0,", "\nlow,").replace("\n1,", "\ntop,");
+    let third = third
+        .lines()
+        .enumerate()
+        .map(|(row, line)| format!("{line},{}\n", if row == 0 { "flag" } else { ["no", "yes"][row % 2] }));
+    let found = check(&experiment, "b.csv", &third.collect::<String>());
+    let problems = found["problems"].to_string();
+    assert_has(&problems, &["`y` has a label's name, but not two values", "`maybe`", "`flag` is taken for the label"]);
+}
+
+#[test]
+fn a_key_is_set_in_a_config_alone() {
+    let experiment = Experiment::new(FM);
+    let path = experiment.write("a.csv", &amounts("5"));
+    failure(secn(&["check", "--set", "data.label=y", "--data"]).arg(path), 2);
+}
+
+#[test]
+fn a_label_of_a_known_pair_stays_the_label_where_a_row_has_a_third_value() {
+    let experiment = Experiment::new(FM);
+    let text = amounts("5").replacen("\n0,", "\nmaybe,", 1).replace("\n0,", "\nNo,").replace("\n1,", "\nYes,");
+    let path = experiment.write("a.csv", &text);
+    let output = secn(&["check", "--json", "--data"]).arg(&path).output().unwrap();
+    assert_eq!(output.status.code(), Some(FAILED));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["problems"][0]["what"].as_str().unwrap().contains("found `maybe`"), "{found}");
+    assert!(found["config"].as_str().unwrap().contains("label = \"y\""), "{found}");
+}

@@ -90,3 +90,26 @@ fn predict_drops_no_row_even_where_training_skipped_bad_ones() {
     let stderr = failure(&mut experiment.predict("run", &damaged), FAILED);
     assert_has(&stderr, &["damaged.txt:501"]);
 }
+
+#[test]
+#[cfg(unix)]
+fn predict_writes_through_links_and_into_pipes_and_replaces_neither() {
+    let experiment = Experiment::new(FM);
+    stdout(&mut experiment.train("run"));
+    let input = experiment.path("test.txt");
+    let expected = stdout(&mut experiment.predict("run", &input));
+    let (kept, link) = (experiment.write("kept.csv", "old"), experiment.path("link.csv"));
+    std::os::unix::fs::symlink("kept.csv", &link).unwrap();
+    stdout(experiment.predict("run", &input).arg("--output").arg(&link));
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(kept).unwrap(), expected);
+    let pipe = experiment.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read_to_string(pipe).unwrap()
+    });
+    stdout(experiment.predict("run", &input).arg("--output").arg(&pipe));
+    assert_eq!(reader.join().unwrap(), expected);
+    assert!(!fs::metadata(&pipe).unwrap().is_file());
+}

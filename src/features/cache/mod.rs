@@ -19,7 +19,8 @@ use super::mapped::{MappedFile, read_mapped};
 
 /// Rows of one record batch, so that a row is found by a shift.
 const BATCH_ROWS: usize = 1 << 16;
-/// Where the footer says how many rows a table needs for the ids: not before all are written it is known.
+/// Where the footer says how many rows a table needs for the ids, which is known only once all are written. Older caches say it in
+/// their schema.
 const TABLE_ROWS: &str = "table_rows";
 
 /// Encoded rows on the disk; a clone shares them.
@@ -57,7 +58,8 @@ impl Cache {
             Ok(DataType::FixedSizeList(_, columns)) => usize::try_from(*columns).unwrap_or(0),
             _ => return Err(damaged(path, "expected a column `ids` of lists, found none")),
         };
-        let table_rows = metadata.get(TABLE_ROWS).and_then(|rows| rows.parse().ok());
+        let table_rows = metadata.get(TABLE_ROWS).or_else(|| schema.metadata().get(TABLE_ROWS));
+        let table_rows = table_rows.and_then(|rows| rows.parse().ok());
         let table_rows =
             table_rows.ok_or_else(|| damaged(path, "expected `table_rows` in the metadata, found none"))?;
         let extra = schema.metadata().get("extra").and_then(|extra| serde_json::from_str::<Vec<u32>>(extra).ok());

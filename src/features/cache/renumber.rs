@@ -39,11 +39,16 @@ impl CacheWriter {
             move |batch| renumber_batch(&path, batch, &ids, &mut numbers)
         };
         let mut done = 0;
-        for rows in Pipeline::start(move || Ok(batches.next()), rayon::current_num_threads(), worker) {
+        let mut renumbered = Pipeline::start(move || Ok(batches.next()), rayon::current_num_threads(), worker);
+        let outcome = renumbered.by_ref().try_for_each(|rows| {
             done += rows?;
-            observe(done, end * done / all.max(1), end);
-        }
-        Ok(())
+            #[expect(clippy::cast_possible_truncation, reason = "no more than `end`")]
+            let bytes = (u128::from(end) * u128::from(done) / u128::from(all)) as u64;
+            observe(done, bytes, end);
+            Ok(())
+        });
+        renumbered.end();
+        outcome
     }
 }
 
@@ -61,7 +66,7 @@ fn renumber_batch(path: &Path, start: u64, ids: &[Vec<u32>], numbers: &mut Vec<u
     }
     file.seek(SeekFrom::Start(position)).map_err(io_error(path))?;
     file.write_all(bytemuck::cast_slice(numbers)).map_err(io_error(path))?;
-    Ok((numbers.len() / ids.len().max(1)) as u64)
+    Ok((numbers.len() / ids.len()) as u64)
 }
 
 /// Where the ids of the record batch at `start` stand, and their length in bytes.
