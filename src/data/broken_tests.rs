@@ -123,9 +123,19 @@ fn headers_where_there_should_be_none_and_the_reverse_are_told() {
         "rows.txt:3, field `label`: expected 0 or 1, found `label`",
         "repeat the header",
     );
-    assert_refused(FormatName::Csv, "1,a,b\n0,c,d\n", "expected a column `label` (`data.label`)", "`data.columns`");
+    assert_refused(
+        FormatName::Csv,
+        "1,a,b\n0,c,d\n",
+        "expected a column `label` (`data.label`), found 3 other columns (`1`, `a`, `b`)",
+        "`data.columns`",
+    );
     let named = format!("{}\n{}\n", criteo_line("label", "I1"), criteo_line("1", "7"));
-    assert_refused(FormatName::Criteo, &named, "rows.txt:1, field `label`: expected 0 or 1", "looks like a header");
+    assert_refused(
+        FormatName::Criteo,
+        &named,
+        "rows.txt:1, field `label`: expected 0 or 1",
+        "leave `data.columns` out",
+    );
     let mut without = config(FormatName::Csv);
     without.columns = ["label", "x", "y"].map(str::to_owned).into();
     let error = read(&without, PLAIN.as_bytes(), 64, true).unwrap_err();

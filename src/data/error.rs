@@ -130,9 +130,12 @@ impl DataError {
                 "`data.label` names the label's column; where the first line is a row, `data.columns` names all columns".into()
             }
             Self::NoColumn { nearest, key, .. } => column_hint(nearest.as_deref()?, *key),
+            Self::ColumnTwice { column, .. } => {
+                format!("give each column called `{column}` a name of its own in the header")
+            }
             Self::NoLabel { .. } => "`predict` needs no label; training and evaluation do".into(),
             Self::Label { place, found, .. } if place.line == 1 && found.eq_ignore_ascii_case("`label`") => {
-                "the first line looks like a header; `data.format = \"tsv\"` reads one".into()
+                "the first line looks like a header: leave `data.columns` out, or take a format that reads one (`tsv`, `csv`)".into()
             }
             Self::Label { field, found, .. } if *found == format!("`{field}`") => {
                 "the line seems to repeat the header; remove it, or drop such rows by `data.on_bad_row = \"skip\"`".into()

@@ -6,6 +6,7 @@ use memchr::memchr2;
 
 use super::{
     ColumnRef, DataConfig, DataError, Format, Input, OnBadRow, Place,
+    error::excerpt,
     input::Text,
     label::Labels,
     records::{End, Records, without_line_end},
@@ -200,7 +201,7 @@ impl Columns<'_> {
                 let mut found = names.iter().enumerate().filter(|(_, other)| *other == name);
                 let Some((position, _)) = found.next() else {
                     let nearest = nearest(&names[hidden..], name);
-                    let found = format!("{} other columns", names.len() - hidden);
+                    let found = other_columns(&names[hidden..]);
                     return Err(missing(name.clone(), nearest, found));
                 };
                 if found.next().is_some() {
@@ -210,6 +211,14 @@ impl Columns<'_> {
             }
         }
     }
+}
+
+/// How many columns there are, with the first ones' names.
+fn other_columns(names: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{}`", excerpt(name.as_bytes()))).collect();
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    format!("{} other columns ({}{more})", names.len(), shown.join(", "))
 }
 
 /// The name that a misspelt one most likely stands for, if any is like it.

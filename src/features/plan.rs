@@ -101,7 +101,9 @@ pub(super) fn plan(features: &FeaturesConfig, schema: &Schema) -> Result<Vec<Fie
 
 /// The name that is most like an unknown one.
 pub(super) fn nearest_name<'a>(names: impl Iterator<Item = &'a str>, unknown: &str) -> Option<String> {
-    let alike = |name: &&str| strsim::jaro_winkler(name, unknown);
+    // a field that is made of a column has the column's name in brackets
+    let of_column = format!("({unknown})");
+    let alike = |name: &&str| if name.ends_with(&of_column) { 1.0 } else { strsim::jaro_winkler(name, unknown) };
     names.max_by(|left, right| alike(left).total_cmp(&alike(right))).map(ToOwned::to_owned)
 }
 
@@ -215,6 +217,13 @@ mod tests {
         assert_eq!(transforms("fields.I1.numeric = \"category\"").unwrap(), [Transform::Text, Transform::Text]);
         let both = transforms("numeric = \"standardize\"\nfields.C1.numeric = \"quantile:4\"");
         assert_eq!(both.unwrap(), [Transform::Standardize, Transform::Quantile(4)]);
+    }
+
+    #[test]
+    fn the_nearest_name_of_a_column_of_times_is_one_of_its_fields() {
+        let nearest = |unknown| nearest_name(["tags", "hour(t)", "user"].into_iter(), unknown);
+        assert_eq!(nearest("t").as_deref(), Some("hour(t)"));
+        assert_eq!(nearest("usr").as_deref(), Some("user"));
     }
 
     #[test]

@@ -32,7 +32,11 @@ impl TrainingError {
             Self::Damaged { .. } => {
                 Some("the run's other checkpoint, `checkpoints/best` or `checkpoints/last`, may be whole".to_owned())
             }
-            Self::Mismatch { .. } => Some("use the config that made the checkpoint, see its `config.toml`".to_owned()),
+            Self::Mismatch { .. } => Some(
+                "use the config that made the checkpoint, see its `config.toml`; where that is the one, another version of secn \
+                 made it, which has to serve it, or train it anew"
+                    .to_owned(),
+            ),
             Self::Missing { .. } | Self::Io { .. } => None,
         }
     }
