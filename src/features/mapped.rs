@@ -36,8 +36,11 @@ pub(super) fn read_mapped(path: &Path) -> Result<MappedFile, FeaturesError> {
     if length == 0 {
         return Err(damaged(path, "expected an Arrow file, found an empty one"));
     }
-    let buffer = map(&file).map_err(io_error(path))?;
+    let (buffer, mapped) = map(&file).map_err(io_error(path))?;
+    // a look here and there at what says where everything is; reading on behind each would bring all of the file
+    advise(&mapped, Access::Random);
     let decoded = decoded(|| decode(&buffer)).unwrap_or_else(|| Err(wrong("expected sound columns, found damage")));
+    advise(&mapped, Access::Ordinary);
     decoded.map_err(|error| match error {
         ArrowError::ParseError(reason) | ArrowError::IpcError(reason) => damaged(path, reason),
         other => arrow_error(path)(other),
@@ -45,7 +48,7 @@ pub(super) fn read_mapped(path: &Path) -> Result<MappedFile, FeaturesError> {
 }
 
 /// Maps a whole file, which isn't empty.
-fn map(file: &File) -> std::io::Result<Buffer> {
+fn map(file: &File) -> std::io::Result<(Buffer, Arc<Mmap>)> {
     #[expect(unsafe_code, reason = "a cache may be larger than memory, and a copy of it would double the start's time")]
     // SAFETY: prepared files are written once, then renamed into place and never changed; a file that another program cuts
     // while it is mapped ends the process, as it would with any reader by mmap.
@@ -54,9 +57,29 @@ fn map(file: &File) -> std::io::Result<Buffer> {
     let length = mapped.len();
     #[expect(unsafe_code, reason = "Arrow's buffer over the mapped bytes, so that a row is read where it lies")]
     // SAFETY: the bytes at `start` stay mapped and unchanged for as long as the buffer holds its share of `mapped`.
-    let buffer = unsafe { Buffer::from_custom_allocation(start, length, mapped) };
-    Ok(buffer)
+    let buffer = unsafe { Buffer::from_custom_allocation(start, length, mapped.clone()) };
+    Ok((buffer, mapped))
 }
+
+/// How mapped pages will be asked for.
+#[derive(Clone, Copy)]
+enum Access {
+    Random,
+    Ordinary,
+}
+
+/// A system that takes no such advice reads as it does.
+#[cfg(unix)]
+fn advise(mapped: &Mmap, access: Access) {
+    let advice = match access {
+        Access::Random => memmap2::Advice::Random,
+        Access::Ordinary => memmap2::Advice::Normal,
+    };
+    let _ = mapped.advise(advice);
+}
+
+#[cfg(not(unix))]
+fn advise(_mapped: &Mmap, _access: Access) {}
 
 fn decode(buffer: &Buffer) -> Result<MappedFile, ArrowError> {
     let (footer, footer_start) = footer(buffer)?;
