@@ -30,6 +30,7 @@ mod parquet;
 mod reader;
 mod records;
 mod rows;
+mod search;
 mod sniff;
 mod stdin;
 #[cfg(test)]

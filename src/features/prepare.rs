@@ -21,7 +21,7 @@ use super::{
     key::{Fingerprint, check_unchanged, fingerprints, identity, key},
     parts::Splitter,
     plan::{FieldPlan, column_kind, fields, plan},
-    prepared::{Latest, Manifest, Prepared, changed, open, replace, write_durably},
+    prepared::{Latest, Manifest, Prepared, changed, open, own_folder, replace, write_durably},
     stream::{stream, stream_rows},
     vocabulary::Vocabulary,
 };
@@ -379,21 +379,6 @@ impl Work<'_> {
 
     fn layout(&self, vocabulary: &Vocabulary) -> CacheLayout {
         CacheLayout::of(vocabulary, self.data.weight.is_some(), self.data.group.is_some())
-    }
-}
-
-/// Makes a new folder beside `folder`. Nobody else writes to it: a process's number alone is no name, since each container counts its own.
-fn own_folder(folder: &Path) -> Result<PathBuf, FeaturesError> {
-    if let Some(parent) = folder.parent() {
-        fs::create_dir_all(parent).map_err(io_error(parent))?;
-    }
-    loop {
-        let own = folder.with_extension(format!("{:016x}.new", rand::random::<u64>()));
-        match fs::create_dir(&own) {
-            Ok(()) => return Ok(own),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(io_error(&own)(error)),
-        }
     }
 }
 

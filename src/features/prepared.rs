@@ -3,8 +3,8 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::Write,
-    path::Path,
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
 };
@@ -69,6 +69,25 @@ pub(super) fn changed(latest: &Path, files: &[Fingerprint]) -> Option<String> {
     changed.or_else(|| (latest.files.len() != files.len()).then(|| "there are other input files".to_owned()))
 }
 
+/// Makes a new folder beside `folder`, to which nobody else writes: a process's number alone is no name, since each container counts
+/// its own.
+///
+/// # Errors
+/// When it can't be made.
+pub(super) fn own_folder(folder: &Path) -> Result<PathBuf, FeaturesError> {
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent).map_err(io_error(parent))?;
+    }
+    loop {
+        let own = folder.with_extension(format!("{:016x}.new", rand::random::<u64>()));
+        match fs::create_dir(&own) {
+            Ok(()) => return Ok(own),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(io_error(&own)(error)),
+        }
+    }
+}
+
 /// Puts a complete folder into its place. Where another process was faster, its work is as good.
 pub(super) fn replace(temporary: &Path, folder: &Path) -> Result<(), FeaturesError> {
     if folder.exists() {
@@ -114,4 +133,18 @@ pub(super) fn open(folder: &Path, start: Instant, cached: bool) -> Result<Prepar
         cache_bytes: manifest.files.values().sum(),
     };
     Ok(Prepared { schema: manifest.schema, vocabulary, train, validation, test, summary })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_preparations_of_the_same_data_have_folders_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("caches/key");
+        let (one, other) = (own_folder(&place).unwrap(), own_folder(&place).unwrap());
+        assert_ne!(one, other);
+        assert!(one.is_dir() && other.is_dir() && !place.exists());
+    }
 }

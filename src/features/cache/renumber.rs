@@ -20,10 +20,7 @@ impl CacheWriter {
     /// bytes done, and of all bytes.
     ///
     /// # Errors
-    /// When the file can't be read or written.
-    ///
-    /// # Panics
-    /// For numbers that have no id.
+    /// When the file can't be read or written, or has numbers without an id.
     pub(in crate::features) fn renumber(
         &mut self,
         ids: &Arc<Vec<Vec<u32>>>,
@@ -61,8 +58,17 @@ fn renumber_batch(path: &Path, start: u64, ids: &[Vec<u32>], numbers: &mut Vec<u
     numbers.resize(length / size_of::<u32>(), 0);
     file.seek(SeekFrom::Start(position)).map_err(io_error(path))?;
     file.read_exact(bytemuck::cast_slice_mut(numbers)).map_err(io_error(path))?;
+    let mut sound = true;
     for row in numbers.chunks_exact_mut(ids.len()) {
-        row.iter_mut().zip(ids).for_each(|(number, ids)| *number = ids[*number as usize]);
+        for (number, ids) in row.iter_mut().zip(ids) {
+            match ids.get(*number as usize) {
+                Some(id) => *number = *id,
+                None => sound = false,
+            }
+        }
+    }
+    if !sound {
+        return Err(damaged(path, "damaged: expected the numbers that were written, found others"));
     }
     file.seek(SeekFrom::Start(position)).map_err(io_error(path))?;
     file.write_all(bytemuck::cast_slice(numbers)).map_err(io_error(path))?;
@@ -128,5 +134,16 @@ mod tests {
         let (done, bytes, total) = *observed.last().unwrap();
         assert_eq!((observed.len(), done), (3, rows as u64));
         assert!(bytes == total && total < cache.bytes(), "{bytes} of {total} bytes, {} in all", cache.bytes());
+    }
+
+    #[test]
+    fn a_number_without_an_id_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.arrow");
+        let mut writer = CacheWriter::create(&path, layout(1, 0)).unwrap();
+        let encoded = Encoded { columns: 1, ids: vec![0, 3], labels: vec![0, 1], ..Encoded::default() };
+        writer.push(&encoded, 0..2).unwrap();
+        let error = writer.renumber(&Arc::new(vec![vec![5, 6, 7]]), 8, |_, _, _| {}).unwrap_err();
+        assert!(error.to_string().contains("damaged"), "{error}");
     }
 }
