@@ -58,17 +58,13 @@ fn renumber_batch(path: &Path, start: u64, ids: &[Vec<u32>], numbers: &mut Vec<u
     numbers.resize(length / size_of::<u32>(), 0);
     file.seek(SeekFrom::Start(position)).map_err(io_error(path))?;
     file.read_exact(bytemuck::cast_slice_mut(numbers)).map_err(io_error(path))?;
-    let mut sound = true;
     for row in numbers.chunks_exact_mut(ids.len()) {
         for (number, ids) in row.iter_mut().zip(ids) {
-            match ids.get(*number as usize) {
-                Some(id) => *number = *id,
-                None => sound = false,
-            }
+            let Some(id) = ids.get(*number as usize) else {
+                return Err(damaged(path, "damaged: expected the numbers that were written, found others"));
+            };
+            *number = *id;
         }
-    }
-    if !sound {
-        return Err(damaged(path, "damaged: expected the numbers that were written, found others"));
     }
     file.seek(SeekFrom::Start(position)).map_err(io_error(path))?;
     file.write_all(bytemuck::cast_slice(numbers)).map_err(io_error(path))?;
