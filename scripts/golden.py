@@ -7,7 +7,8 @@
 A case holds weights, inputs, logits, loss (mean logloss), the gradient of that loss by every weight, and ten optimizer
 steps; `golden_models.py` has the equations and the optimizers' rules, `golden_loops.py` the newer equations once more,
 `golden_shapes.py` the weights' names and sizes. DCNv3's gradients and steps are those of its own sum of losses, while
-its `loss` and `losses` are the logloss; those of SECN's members are of the mean of their losses. A case with batch norm
+its `loss` and `losses` are the logloss; those of SECN's members are of the sum of their losses, and of its mean for the
+first-order weights, which all of them share. A case with batch norm
 is in training mode; it also holds the running statistics after the ten steps, and the first batch's logits then, in
 evaluation mode.
 
@@ -75,13 +76,21 @@ class Run:
         labels = torch.tensor(batch["labels"], dtype=self.dtype)
         loss, *losses = (functional.binary_cross_entropy_with_logits(each, labels) for each in (logits, *branches))
         if self.case["config"].get("members", 1) > 1:
-            return logits, loss, sum(losses) / len(losses)
+            return logits, loss, sum(losses)
         return logits, loss, tri_bce(loss, losses)
+
+    def gradients(self, objective):
+        """Of all weights, by name."""
+        parameters = self.tables | self.weights
+        gradients = dict(zip(parameters, torch.autograd.grad(objective, parameters.values())))
+        if "linear" in gradients:
+            gradients["linear"] = gradients["linear"] / self.case["config"].get("members", 1)
+        return gradients
 
     def compute(self, batches):
         parameters = self.tables | self.weights
         logits, loss, objective = self.forward(batches[0])
-        gradients = dict(zip(parameters, torch.autograd.grad(objective, parameters.values())))
+        gradients = self.gradients(objective)
         self.norm = BatchNorm()  # the running statistics are those of the steps alone
         result = {"logits": logits, "loss": loss, "gradients": gradients, "losses": []}
         name, l2 = self.case["table_optimizer"], self.case["table_l2"]
@@ -100,8 +109,8 @@ class Run:
                 decay(name, optimizer, table, touched, rate, weight_decay)
             touched[torch.tensor(batch["ids"])] = True
             _, loss, objective = self.forward(batch)
-            for parameter, gradient in zip(parameters.values(), torch.autograd.grad(objective, parameters.values())):
-                parameter.grad = gradient
+            for weight, gradient in self.gradients(objective).items():
+                parameters[weight].grad = gradient
             result["losses"].append(loss.detach())
             if name != "dense-adam":
                 for table in self.tables.values():
@@ -329,6 +338,8 @@ def cases_without_first_order(case, attention):
         yield model, case(model, {"layers": 3, "structure": "parallel", **mlp}, **small)
         yield f"{model}-stacked", case(model, {"layers": 2, "structure": "stacked", **mlp}, **small)
         yield f"{model}-cross", case(model, {"layers": 2, "structure": "parallel", "mlp": []}, **small)
+    low_rank = {"layers": 2, "rank": 3, "structure": "parallel", **mlp}
+    yield "dcnv2-low-rank", case("dcnv2", low_rank, **small)
     yield "autoint", case("autoint", {"layers": 3, "attention": attention})
     yield "autoint-mlp", case("autoint", {"layers": 2, "attention": attention, **mlp})
     blocks = {"blocks": 2, "block_dim": 4, "reduction": 2}

@@ -154,7 +154,9 @@ def cross_network(config, weights, x, w):
         current = start
         for layer in range(config["layers"]):
             name = f"cross.{layer}"
-            inner = matvec(current, weights[f"{name}.weight"], weights[f"{name}.bias"])
+            down = weights.get(f"{name}.down")
+            given = current if down is None else matvec(current, down)
+            inner = matvec(given, weights[f"{name}.weight"], weights[f"{name}.bias"])
             gate = [1.0] * len(start)
             if f"{name}.gate" in weights:
                 gate = [sigmoid(value) for value in matvec(current, weights[f"{name}.gate"])]

@@ -220,7 +220,7 @@ def fwfm(config, weights, x, w, relu, norm):
 
 
 def cross_network(is_gated):
-    """DCNv2 (arXiv 2008.13535): x_(l+1) = x_0 ⊙ (W x_l + b) + x_l, before or beside an MLP.
+    """DCNv2 (arXiv 2008.13535): x_(l+1) = x_0 ⊙ (W x_l + b) + x_l, before or beside an MLP; with a rank W is U Vᵀ.
 
     GDCN (arXiv 2311.04635): the product has a gate more, ⊙ σ(V x_l).
     """
@@ -228,7 +228,8 @@ def cross_network(is_gated):
     def forward(config, weights, x, w, relu, norm):
         x_0 = x_l = x.flatten(1)
         for layer in range(config["layers"]):
-            product = x_0 * affine(weights, f"cross.{layer}", x_l)
+            given = x_l @ weights[f"cross.{layer}.down"] if config.get("rank") else x_l
+            product = x_0 * affine(weights, f"cross.{layer}", given)
             if is_gated:
                 product = product * torch.sigmoid(x_l @ weights[f"cross.{layer}.gate"])
             x_l = product + x_l

@@ -100,6 +100,10 @@ def fwfm_shapes(model, config, fields, dim):
 def cross_shapes(model, config, fields, dim):
     width = fields * dim
     shapes = hidden_shapes("cross", [width] * config["layers"], width)
+    for layer in range(config["layers"]) if config.get("rank") else ():
+        rank = config["rank"]
+        shapes[f"cross.{layer}.down"] = ((width, rank), 2 * width**-0.5)
+        shapes[f"cross.{layer}.weight"] = ((rank, width), 2 * rank**-0.5)
     if model == "gdcn":
         shapes |= {f"cross.{layer}.gate": ((width, width), 2 * width**-0.5) for layer in range(config["layers"])}
     shapes |= hidden_shapes("mlp", config["mlp"], width, config.get("batch_norm"))

@@ -30,6 +30,8 @@ pub enum Structure {
 pub struct CrossNetworkConfig<'a> {
     /// Number of cross layers.
     pub layers: usize,
+    /// Of their matrices; none: full.
+    pub rank: Option<usize>,
     pub structure: Structure,
     /// Whether each layer has GDCN's gate.
     pub gated: bool,
@@ -54,7 +56,8 @@ impl CrossNetworkConfig<'_> {
         let layer = |index: usize| {
             let name = format!("cross.{index}");
             CrossLayer {
-                weight: parameters.glorot(&format!("{name}.weight"), [width, width]),
+                down: self.rank.map(|rank| parameters.glorot(&format!("{name}.down"), [width, rank])),
+                weight: parameters.glorot(&format!("{name}.weight"), [self.rank.unwrap_or(width), width]),
                 bias: parameters.zeros(&format!("{name}.bias"), [width]),
                 gate: self.gated.then(|| parameters.glorot(&format!("{name}.gate"), [width, width])),
             }
@@ -91,10 +94,12 @@ impl CrossNetwork {
     }
 }
 
-/// `x₀ ⊙ (x W + b) + x`, or with a gate `x₀ ⊙ (x W + b) ⊙ σ(x W_g) + x`.
+/// `x₀ ⊙ (x W + b) + x`, or with a gate `x₀ ⊙ (x W + b) ⊙ σ(x W_g) + x`; of a low rank, `x V W` stands for `x W`.
 #[derive(Module, Debug)]
 struct CrossLayer {
-    /// `[width, width]`
+    /// `V`: `[width, rank]`
+    down: Option<Param<Tensor<2>>>,
+    /// `[width, width]` or `[rank, width]`
     weight: Param<Tensor<2>>,
     bias: Param<Tensor<1>>,
     /// `W_g`: `[width, width]`
@@ -103,7 +108,11 @@ struct CrossLayer {
 
 impl CrossLayer {
     fn forward(&self, hidden: Tensor<2>, first: Tensor<2>) -> Tensor<2> {
-        let product = first * linear(hidden.clone(), self.weight.val(), self.bias.val());
+        let given = match &self.down {
+            Some(down) => hidden.clone().matmul(down.val()),
+            None => hidden.clone(),
+        };
+        let product = first * linear(given, self.weight.val(), self.bias.val());
         let gated = match &self.gate {
             Some(gate) => product * activation::sigmoid(hidden.clone().matmul(gate.val())),
             None => product,

@@ -1,6 +1,6 @@
 //! DCNv2: cross layers with full matrices, beside or before a multi-layer perceptron.
 //!
-//! Wang et al. 2020, arXiv 2008.13535. Ours has full-rank matrices, not the paper's mixture of low-rank experts.
+//! Wang et al. 2020, arXiv 2008.13535. `rank` gives its matrices of low rank (equation 2), without the mixture of experts.
 
 use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,9 @@ use crate::{
 pub struct DcnV2Config {
     /// Number of cross layers. Default 3.
     pub layers: Count,
+    /// The rank of the cross layers' matrices, `W = U Vᵀ`. Default: none, full matrices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<Count>,
     /// `"parallel"` (default): the MLP beside the cross layers; `"stacked"`: behind them.
     pub structure: Structure,
     /// Units of the MLP's hidden layers. Default `[400, 400, 400]`; `[]` leaves the cross layers alone.
@@ -34,7 +37,7 @@ pub struct DcnV2Config {
 impl Default for DcnV2Config {
     fn default() -> Self {
         let structure = Structure::default();
-        Self { layers: count(3), structure, mlp: counts(400, 3), dropout: None, batch_norm: false }
+        Self { layers: count(3), rank: None, structure, mlp: counts(400, 3), dropout: None, batch_norm: false }
     }
 }
 
@@ -49,12 +52,14 @@ impl DcnV2Config {
     pub fn init(&self, shape: Shape, parameters: &Parameters) -> DcnV2 {
         let mlp = MlpConfig { units: &self.mlp, dropout: self.dropout, batch_norm: self.batch_norm };
         let (layers, structure) = (self.layers.get(), self.structure);
-        let network = CrossNetworkConfig { layers, structure, gated: false, mlp };
+        let rank = self.rank.map(Count::get);
+        let network = CrossNetworkConfig { layers, rank, structure, gated: false, mlp };
         DcnV2 { network: network.init(shape.fields * shape.dim, parameters) }
     }
 }
 
-/// `x_{l+1} = x_0 ⊙ (x_l W + b) + x_l` from `x_0`, the concatenation of all vectors; a head reads `x_L` and the MLP.
+/// `x_{l+1} = x_0 ⊙ (x_l W + b) + x_l` from `x_0`, the concatenation of all vectors, with `W = V Uᵀ` where a rank is given; a
+/// head reads `x_L` and the MLP.
 #[derive(Module, Debug)]
 pub struct DcnV2 {
     network: CrossNetwork,

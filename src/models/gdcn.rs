@@ -49,7 +49,7 @@ impl GdcnConfig {
     pub fn init(&self, shape: Shape, parameters: &Parameters) -> Gdcn {
         let mlp = MlpConfig { units: &self.mlp, dropout: self.dropout, batch_norm: self.batch_norm };
         let (layers, structure) = (self.layers.get(), self.structure);
-        let network = CrossNetworkConfig { layers, structure, gated: true, mlp };
+        let network = CrossNetworkConfig { layers, rank: None, structure, gated: true, mlp };
         Gdcn { network: network.init(shape.fields * shape.dim, parameters) }
     }
 }

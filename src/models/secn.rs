@@ -26,13 +26,13 @@ use crate::{
     ranges::{Count, Share},
 };
 
-/// `[model.secn]`; the defaults are the paper's form with first-order weights and an MLP on the pairs' products, which
-/// `docs/ablation.md` found best.
+/// `[model.secn]`; the defaults are four networks of the paper's form, each with an MLP on its pairs' products, beside
+/// first-order weights, which `docs/ablation.md` found best.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecnConfig {
     /// Networks side by side, at most `embedding.dim`: each has its own share of every vector's numbers and its own loss, and
-    /// the logit is the mean of theirs. Default 1.
+    /// the logit is the mean of theirs. Default 4; eight numbers a member are enough.
     pub members: Count,
     /// Number of cross layers; it bounds the order of the interactions. Default 3.
     pub layers: Count,
@@ -44,8 +44,8 @@ pub struct SecnConfig {
     pub residual: Residual,
     /// `"relu"` (default): after the sum; `"gate-relu"`: inside the product; `"none"`.
     pub activation: Activation,
-    /// What the pooled vector's weights `V` start from: `"zero"` (default), so that training starts as that of the other
-    /// terms, or `"uniform"`, as published.
+    /// What the pooled vector's weights `V` start from: `"uniform"` (default), as published, or `"zero"`, so that training
+    /// starts as that of the other terms.
     pub head: HeadStart,
     /// First-order weights. Default true.
     pub linear: bool,
@@ -70,9 +70,9 @@ pub struct SecnConfig {
 #[serde(rename_all = "kebab-case")]
 pub enum HeadStart {
     /// `U(-1/√dim, 1/√dim)`.
+    #[default]
     Uniform,
     /// What a seed draws has no say until the data has.
-    #[default]
     Zero,
 }
 
@@ -113,7 +113,7 @@ impl MlpInput {
 impl Default for SecnConfig {
     fn default() -> Self {
         Self {
-            members: count(1),
+            members: count(4),
             layers: count(3),
             weights: Sharing::default(),
             product: Product::default(),
@@ -202,21 +202,30 @@ impl Secn {
         let vectors = embedded.vectors();
         let [_, _, dim] = vectors.dims();
         let linear = self.linear.then(|| embedded.linear_sum());
-        let with_linear = |logits: Tensor<1>| match &linear {
+        let with = |logits: Tensor<1>, linear: Option<&Tensor<1>>| match linear {
             Some(linear) => logits + linear.clone(),
             None => logits,
         };
         if let [member] = self.members.as_slice() {
-            return with_linear(member.forward(&vectors)).into();
+            return with(member.forward(&vectors), linear.as_ref()).into();
         }
+        let linear = linear.map(|linear| shared(linear, self.members.len()));
         let shares = shares(dim, self.members.len()).map(|share| vectors.clone().slice_dim(2, share));
-        let logits: Vec<Tensor<1>> =
-            self.members.iter().zip(shares).map(|(member, vectors)| with_linear(member.forward(&vectors))).collect();
+        let logits = |(member, vectors): (&Member, Tensor<3>)| with(member.forward(&vectors), linear.as_ref());
+        let logits: Vec<Tensor<1>> = self.members.iter().zip(shares).map(logits).collect();
         Logits {
             logits: Tensor::stack::<2>(logits.clone(), 1).mean_dim(1).squeeze_dim(1),
             towers: Towers::Alone(logits),
         }
     }
+}
+
+/// A term of all members, whose losses are summed: it takes the mean of their gradients, so that it learns as fast as with
+/// one member.
+fn shared(term: Tensor<1>, members: usize) -> Tensor<1> {
+    #[expect(clippy::cast_precision_loss, reason = "at most as many members as a vector has numbers")]
+    let share = 1.0 / members as f32;
+    term.clone().mul_scalar(share) + term.detach().mul_scalar(1.0 - share)
 }
 
 /// The numbers of a vector that each member reads, as equally many as can be.

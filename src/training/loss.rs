@@ -16,7 +16,7 @@ pub struct Loss {
 impl Loss {
     /// The logloss. Where a model's towers lag, DCNv3's Tri-BCE (arXiv 2407.13349, section 4.4):
     /// `L + max(0, L_D − L) L_D + max(0, L_S − L) L_S`, whose factors are constants to the gradient. Where they stand
-    /// alone, the mean of their loglosses.
+    /// alone, the sum of their loglosses: each tower's weights are moved, and decay, as if there were no other.
     ///
     /// With `weights` every logloss is the weighted mean `Σ w l / Σ w` of the batch's rows.
     pub fn new(output: Logits, labels: &Tensor<1>, weights: Option<&Tensor<1>>) -> Self {
@@ -28,7 +28,7 @@ impl Loss {
                 let lag = (loss.clone() - plain.clone()).clamp_min(0.0).detach();
                 total + lag * loss
             }),
-            Towers::Alone(towers) => Tensor::cat(towers.into_iter().map(logloss).collect(), 0).mean(),
+            Towers::Alone(towers) => Tensor::cat(towers.into_iter().map(logloss).collect(), 0).sum(),
         };
         Self { logloss: plain, total }
     }
@@ -109,11 +109,11 @@ mod tests {
         let loss = Loss::new(output, &Tensor::ones([1], &device), None);
         let near = |found: f32, expected: f32| assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         near(loss.logloss.clone().into_scalar(), 0.3133);
-        near(loss.total.clone().into_scalar(), f32::midpoint(0.0486, 1.3133));
+        near(loss.total.clone().into_scalar(), 0.0486 + 1.3133);
         let gradients = loss.total.backward();
         let gradient = |leaf: &Tensor<1>| leaf.grad(&gradients).unwrap().into_scalar::<f32>();
-        // half of σ(z) − 1
-        near(gradient(&first), -0.0474 / 2.0);
-        near(gradient(&second), -0.7311 / 2.0);
+        // σ(z) − 1
+        near(gradient(&first), -0.0474);
+        near(gradient(&second), -0.7311);
     }
 }

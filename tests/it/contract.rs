@@ -44,6 +44,7 @@ fn configs() -> Vec<ModelConfig> {
         r#"{"xdeepfm": {"split_half": true}}"#,
         r#"{"dcnv2": {"structure": "stacked", "batch_norm": true}}"#,
         r#"{"dcnv2": {"mlp": []}}"#,
+        r#"{"dcnv2": {"rank": 2}}"#,
         r#"{"autoint": {"mlp": [8]}}"#,
         r#"{"masknet": {"structure": "serial"}}"#,
         r#"{"finalmlp": {"gate": [8]}}"#,
@@ -53,6 +54,7 @@ fn configs() -> Vec<ModelConfig> {
         r#"{"secn": {"weights": "per-dimension", "attention": {"heads": 2, "dim": 3}}}"#,
         r#"{"secn": {"product": "base", "activation": "none", "residual": "both"}}"#,
         r#"{"secn": {"members": 3}}"#,
+        r#"{"secn": {"members": 1, "head": "zero"}}"#,
     ] {
         configs.push(serde_json::from_str(other).unwrap());
     }

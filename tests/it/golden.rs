@@ -138,6 +138,9 @@ impl Case {
 
     fn model(&self, device: &Device) -> (ModelConfig, Model) {
         let mut config = json!({ self.model_name(): self.file["config"] });
+        if self.model_name() == "secn" && config["secn"]["members"].is_null() {
+            config["secn"]["members"] = json!(1);
+        }
         if self.model_name() == "secn" && config["secn"]["mlp"].is_null() {
             config["secn"]["mlp"] = json!([]);
         } else if self.model_name() == "secn" && config["secn"]["mlp_input"].is_null() {
