@@ -7,10 +7,9 @@
 A case holds weights, inputs, logits, loss (mean logloss), the gradient of that loss by every weight, and ten optimizer
 steps; `golden_models.py` has the equations and the optimizers' rules, `golden_loops.py` the newer equations once more,
 `golden_shapes.py` the weights' names and sizes. DCNv3's gradients and steps are those of its own sum of losses, while
-its `loss` and `losses` are the logloss; those of SECN's members are of the sum of their losses, and of its mean for the
-first-order weights, which all of them share. A case with batch norm
-is in training mode; it also holds the running statistics after the ten steps, and the first batch's logits then, in
-evaluation mode.
+its `loss` and `losses` are the logloss; those of SECN's members are of the sum of their losses, divided by their number
+for the first-order weights, which all of them share. A case with batch norm is in training mode; it also holds the
+running statistics after the ten steps, and the first batch's logits then, in evaluation mode.
 
 Weights are exact `f32` numbers; everything computed from them is computed in `f64`. The same case is computed in `f32`
 as well and must agree (`float32_error` keeps by how much); a draw is thrown away where it doesn't, where a ReLU's input
@@ -315,6 +314,8 @@ def cases():
     yield "fm-adagrad-start-decay", case("fm", {}, **plain, initial_accumulator=2.0, weight_decay=0.3)
     config = secn_config(linear=True, mlp=[8, 6], mlp_input="products", members=2)
     yield "secn-members", case("secn", config, dim=7, **plain)
+    config = {"layers": 2, "rank": 3, "structure": "parallel", "mlp": [8, 6]}
+    yield "dcnv2-low-rank", case("dcnv2", config, optimizer=(0.01, "sgd"), fields=4, dim=3)
 
 
 def cases_with_first_order(case):
@@ -338,8 +339,6 @@ def cases_without_first_order(case, attention):
         yield model, case(model, {"layers": 3, "structure": "parallel", **mlp}, **small)
         yield f"{model}-stacked", case(model, {"layers": 2, "structure": "stacked", **mlp}, **small)
         yield f"{model}-cross", case(model, {"layers": 2, "structure": "parallel", "mlp": []}, **small)
-    low_rank = {"layers": 2, "rank": 3, "structure": "parallel", **mlp}
-    yield "dcnv2-low-rank", case("dcnv2", low_rank, **small)
     yield "autoint", case("autoint", {"layers": 3, "attention": attention})
     yield "autoint-mlp", case("autoint", {"layers": 2, "attention": attention, **mlp})
     blocks = {"blocks": 2, "block_dim": 4, "reduction": 2}

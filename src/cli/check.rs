@@ -93,7 +93,11 @@ fn start(data: &[String], problems: &mut Vec<Problem>) -> anyhow::Result<(Config
     let guess = guess(path)?;
     problems.extend(guess.notes.into_iter().map(|what| Problem { what, todo: None, grave: false }));
     let files: Vec<String> = data.iter().map(|file| format!("{file:?}")).collect();
-    let toml = format!("[data]\n{}\ntrain = [{}]\nvalidation = 0.1\n", guess.lines.join("\n"), files.join(", "));
+    let toml = format!(
+        "[data]\n{}\ntrain = [{}]\nvalidation = 0.1\n\n[embedding]\ndim = 32\n",
+        guess.lines.join("\n"),
+        files.join(", ")
+    );
     let config = toml::from_str(&toml).with_context(|| format!("cannot make a config for {}", path.display()))?;
     Ok((config, toml))
 }

@@ -29,10 +29,10 @@ use crate::{
     device::DeviceName,
     features::Prepared,
     metrics::{
-        AucDifference, Candidate, CompareRecord, EvaluationRecord, MetricName, Metrics, ModelResult, ModelSettings,
-        RunRecord, auc_difference, settings_line,
+        Candidate, CompareRecord, Difference, EvaluationRecord, MetricName, Metrics, ModelResult, ModelSettings,
+        RunRecord, auc_difference, logloss_difference, settings_line,
     },
-    report::{self, Comparison},
+    report::{self, Comparison, Differences},
     training::score,
 };
 
@@ -203,13 +203,22 @@ fn best_validation(path: &Path, metric: MetricName) -> anyhow::Result<Option<Met
     Ok(best.map(|(_, metrics)| metrics))
 }
 
-/// Each model's AUC against the best one's, over all seeds of both.
-fn differences(record: &CompareRecord, runs: &[Run]) -> BTreeMap<String, AucDifference> {
-    let Some(best) = record.best_by_auc() else { return BTreeMap::new() };
+/// What a model's runs differ by from another's, of the labels in the third place.
+type Compared = fn(&[&[f32]], &[&[f32]], &[f32]) -> Option<Difference>;
+
+/// Each model's logloss and AUC against the best one's, over all seeds of both.
+fn differences(record: &CompareRecord, runs: &[Run]) -> Differences {
     let of = |model: &str| -> Vec<&[f32]> {
         runs.iter().filter(|run| run.result.model == model).map(|run| run.logits.as_slice()).collect()
     };
     let labels = runs.first().map_or(&[][..], |run| &run.labels);
-    let others = record.summaries().into_iter().map(|summary| summary.model).filter(|model| *model != best);
-    others.filter_map(|model| Some((model.clone(), auc_difference(&of(&model), &of(&best), labels)?))).collect()
+    let from = |best: Option<String>, difference: Compared| {
+        let Some(best) = best else { return BTreeMap::new() };
+        let others = record.summaries().into_iter().map(|summary| summary.model).filter(|model| *model != best);
+        others.filter_map(|model| Some((model.clone(), difference(&of(&model), &of(&best), labels)?))).collect()
+    };
+    Differences {
+        logloss: from(record.best_by_logloss(), |one, best, labels| logloss_difference(one, best, labels)),
+        auc: from(record.best_by_auc(), |one, best, labels| auc_difference(one, best, labels)),
+    }
 }

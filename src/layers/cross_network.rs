@@ -30,7 +30,7 @@ pub enum Structure {
 pub struct CrossNetworkConfig<'a> {
     /// Number of cross layers.
     pub layers: usize,
-    /// Of their matrices; none: full.
+    /// The rank of their matrices; none: full.
     pub rank: Option<usize>,
     pub structure: Structure,
     /// Whether each layer has GDCN's gate.
@@ -94,7 +94,7 @@ impl CrossNetwork {
     }
 }
 
-/// `x₀ ⊙ (x W + b) + x`, or with a gate `x₀ ⊙ (x W + b) ⊙ σ(x W_g) + x`; of a low rank, `x V W` stands for `x W`.
+/// `x₀ ⊙ (x W + b) + x`, or with a gate `x₀ ⊙ (x W + b) ⊙ σ(x W_g) + x`; of a low rank, `x V W` stands for `x W`, so that `W` is `Uᵀ`.
 #[derive(Module, Debug)]
 struct CrossLayer {
     /// `V`: `[width, rank]`

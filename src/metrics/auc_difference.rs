@@ -5,22 +5,12 @@
 //! so are its placements, since a mean of U-statistics over the same rows is a U-statistic of the mean kernel.
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::{
-    auc::QUANTILE,
+    difference::{Difference, variance_of_mean},
     pointwise::is_click,
     ranking::{Key, key},
 };
-
-/// One AUC less another, on the same rows.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AucDifference {
-    pub difference: f64,
-    /// From and to: it holds the difference with 95 % confidence over the choice of the rows, the models being given.
-    pub interval: [f64; 2],
-}
 
 /// The mean AUC over the runs of `first` less that of `second`; each run is one logit a row.
 ///
@@ -30,11 +20,7 @@ pub struct AucDifference {
 ///
 /// # Panics
 /// If there are not as many labels as logits of each run.
-pub fn auc_difference(
-    first: &[impl AsRef<[f32]>],
-    second: &[impl AsRef<[f32]>],
-    labels: &[f32],
-) -> Option<AucDifference> {
+pub fn auc_difference(first: &[impl AsRef<[f32]>], second: &[impl AsRef<[f32]>], labels: &[f32]) -> Option<Difference> {
     let clicks = labels.iter().filter(|&&label| is_click(label)).count();
     let others = labels.len() - clicks;
     if clicks < 2 || others < 2 {
@@ -52,13 +38,7 @@ pub fn auc_difference(
     // the mean over either class is the difference of the areas
     let difference = of_clicks.iter().sum::<f64>() / clicks as f64;
     let variance = variance_of_mean(&of_clicks, difference) + variance_of_mean(&of_others, difference);
-    let half = QUANTILE * variance.sqrt();
-    Some(AucDifference { difference, interval: [difference - half, difference + half] })
-}
-
-fn variance_of_mean(values: &[f64], mean: f64) -> f64 {
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    squares / (values.len() - 1) as f64 / values.len() as f64
+    Some(Difference::new(difference, variance))
 }
 
 /// Each row's placement, as a mean over the runs.
@@ -105,7 +85,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::metrics::{auc, evaluate};
+    use crate::metrics::{auc, auc::QUANTILE, evaluate};
 
     /// The kernel of all pairs: a row a click, a column another row.
     fn pairs(logits: &[f32], labels: &[f32]) -> Vec<Vec<f64>> {
@@ -192,7 +172,7 @@ mod tests {
     fn a_model_does_not_differ_from_itself() {
         let logits = [0.5, 0.2, 0.1, 0.7, 0.3];
         let found = auc_difference(&[logits], &[logits], &[1.0, 0.0, 0.0, 1.0, 1.0]).unwrap();
-        assert_eq!(found, AucDifference { difference: 0.0, interval: [0.0, 0.0] });
+        assert_eq!(found, Difference { difference: 0.0, interval: [0.0, 0.0] });
     }
 
     #[test]

@@ -114,6 +114,11 @@ impl CompareRecord {
         summaries
     }
 
+    /// The model of the lowest mean logloss, which the others are held against.
+    pub fn best_by_logloss(&self) -> Option<String> {
+        self.summaries().into_iter().find(|summary| summary.logloss.is_some()).map(|summary| summary.model)
+    }
+
     /// The model of the highest mean AUC, which the others are held against; the first of equals.
     pub fn best_by_auc(&self) -> Option<String> {
         let known = self.summaries().into_iter().filter_map(|summary| Some((summary.auc?.mean, summary.model)));

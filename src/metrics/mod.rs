@@ -9,9 +9,11 @@ mod auc_difference;
 mod calibration;
 mod comparison;
 mod curves;
+mod difference;
 mod evaluation;
 mod grouped_auc;
 mod logloss;
+mod logloss_difference;
 mod name;
 mod pointwise;
 mod polyline;
@@ -22,13 +24,15 @@ mod score_bins;
 mod threshold;
 
 pub use self::auc::auc;
-pub use auc_difference::{AucDifference, auc_difference};
+pub use auc_difference::auc_difference;
 pub use comparison::{
     Candidate, CompareRecord, KeyValues, ModelResult, ModelSettings, ModelSummary, Spread, settings_line,
 };
 pub use curves::{Curves, RankedCurves, curves};
+pub use difference::Difference;
 pub use evaluation::{Evaluation, Metrics, Reason, Undefined, evaluate};
 pub use logloss::{logloss, probability};
+pub use logloss_difference::logloss_difference;
 pub use name::MetricName;
 pub use polyline::Point;
 pub use record::{EpochRecord, EvalRecord, EvaluationRecord, PrepareRecord, RowCounts, RunRecord, rows_per_second};

@@ -1,4 +1,4 @@
-//! DCNv2: cross layers with full matrices, beside or before a multi-layer perceptron.
+//! DCNv2: cross layers with full or low-rank matrices, beside or before a multi-layer perceptron.
 //!
 //! Wang et al. 2020, arXiv 2008.13535. `rank` gives its matrices of low rank (equation 2), without the mixture of experts.
 
@@ -58,8 +58,8 @@ impl DcnV2Config {
     }
 }
 
-/// `x_{l+1} = x_0 ⊙ (x_l W + b) + x_l` from `x_0`, the concatenation of all vectors, with `W = V Uᵀ` where a rank is given; a
-/// head reads `x_L` and the MLP.
+/// `x_{l+1} = x_0 ⊙ (x_l W + b) + x_l` from `x_0`, the concatenation of all vectors, with `W = V Uᵀ` (for rows: the transpose) where a
+/// rank is given; a head reads `x_L` and the MLP.
 #[derive(Module, Debug)]
 pub struct DcnV2 {
     network: CrossNetwork,

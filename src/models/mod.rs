@@ -180,11 +180,11 @@ registry! {
     "afm" Afm AfmConfig: "FM whose pairs are weighted by attention", "arXiv 1708.04617";
     "deepfm" DeepFm DeepFmConfig: "FM beside a multi-layer perceptron on the same vectors", "arXiv 1703.04247";
     "xdeepfm" XDeepFm XDeepFmConfig: "compressed interaction network beside an MLP", "arXiv 1803.05170";
-    "dcnv2" DcnV2 DcnV2Config: "cross layers with full matrices, beside or before an MLP", "arXiv 2008.13535";
+    "dcnv2" DcnV2 DcnV2Config: "cross layers with full or low-rank matrices, beside or before an MLP", "arXiv 2008.13535";
     "autoint" AutoInt AutoIntConfig: "self-attention over the fields, optionally beside an MLP", "arXiv 1810.11921";
     "masknet" MaskNet MaskNetConfig: "layers masked by the row's own vectors", "arXiv 2102.07619";
     "finalmlp" FinalMlp FinalMlpConfig: "two MLPs, fused by a bilinear product", "arXiv 2304.00902";
     "gdcn" Gdcn GdcnConfig: "DCNv2's cross layers with a gate", "arXiv 2311.04635";
     "dcnv3" DcnV3 DcnV3Config: "an exponential and a linear cross network, trained by three losses", "arXiv 2407.13349";
-    "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
+    "secn" Secn SecnConfig: "separation-embedding cross networks side by side, optionally with self-attention", "arXiv 2410.15026";
 }

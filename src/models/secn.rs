@@ -3,9 +3,9 @@
 //! Liu et al. 2024, "A Recommendation Model Utilizing Separation Embedding and Self-Attention for Feature Mining",
 //! arXiv 2410.15026. Beyond the paper: first-order weights, other products, residuals and activations of the cross
 //! layers, FwFM's pairs, and a parallel MLP on the vectors or, as fwumious wabbit's deep FFM has it, on the products of
-//! their pairs; `configs/criteo/secn-paper.toml` has the paper's own form. Several networks may share the vectors' numbers
-//! between them (multi-embedding, Guo et al., ICML 2024, arXiv 2310.04400), each trained on the labels for itself, as the
-//! members of TabM are (Gorishniy et al., ICLR 2025, arXiv 2410.24210).
+//! their pairs; `configs/criteo/secn-paper.toml` has the paper's own form. Several networks share the vectors' numbers between
+//! them (as those of multi-embedding, Guo et al., ICML 2024, arXiv 2310.04400, have a table each), each trained on the labels
+//! for itself, as the members of TabM are (Gorishniy et al., ICLR 2025, arXiv 2410.24210).
 
 use std::ops::Range;
 
@@ -222,6 +222,10 @@ impl Secn {
 
 /// A term of all members, whose losses are summed: it takes the mean of their gradients, so that it learns as fast as with
 /// one member.
+///
+/// # Shapes
+/// - term: `[batch]`
+/// - returns: `[batch]`
 fn shared(term: Tensor<1>, members: usize) -> Tensor<1> {
     #[expect(clippy::cast_precision_loss, reason = "at most as many members as a vector has numbers")]
     let share = 1.0 / members as f32;

@@ -10,11 +10,11 @@ use super::{
     settings::{SETTINGS_HEADER, settings_notes, settings_rows},
     table::models_table,
 };
-use crate::metrics::{AucDifference, CompareRecord, ModelSummary, Spread};
+use crate::metrics::{CompareRecord, Difference, ModelSummary, Spread};
 
 /// The names of the columns, for people.
-pub(super) const HEADER: [&str; 8] =
-    ["model", "logloss", "AUC", "AUC − best, 95 %", "parameters", "rows/s", "seconds", "seeds"];
+pub(super) const HEADER: [&str; 9] =
+    ["model", "logloss", "logloss − best, 95 %", "AUC", "AUC − best, 95 %", "parameters", "rows/s", "seconds", "seeds"];
 
 /// The columns that hold no numbers.
 const TEXT_COLUMNS: [&str; 2] = ["model", "settings"];
@@ -23,10 +23,18 @@ const TEXT_COLUMNS: [&str; 2] = ["model", "settings"];
 #[derive(Clone, Copy, Debug)]
 pub struct Comparison<'a> {
     pub record: &'a CompareRecord,
-    /// For each model but the one of the highest mean AUC: its AUC less that one's, over all seeds of both.
-    pub differences: &'a BTreeMap<String, AucDifference>,
+    pub differences: &'a Differences,
     /// The resolved config.
     pub config: &'a str,
+}
+
+/// By each model's name what it differs by from the best one, over all seeds of both; the best itself has none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Differences {
+    /// From the model of the lowest mean logloss.
+    pub logloss: BTreeMap<String, Difference>,
+    /// From the model of the highest mean AUC.
+    pub auc: BTreeMap<String, Difference>,
 }
 
 /// Writes `table.md`, `table.csv`, `logloss.svg`, `auc.svg`, `speed.svg`, `parameters.svg` and `compare.html` into a
@@ -55,14 +63,18 @@ pub(super) fn table_rows(comparison: &Comparison<'_>) -> Vec<Vec<String>> {
 }
 
 fn cells(summary: &ModelSummary, comparison: &Comparison<'_>) -> Vec<String> {
-    let is_best = comparison.record.best_by_auc().as_ref() == Some(&summary.model);
-    let difference = comparison.differences.get(&summary.model);
-    let difference = if is_best { Some("best".to_owned()) } else { difference.map(with_interval) };
+    let Comparison { record, differences, .. } = comparison;
+    let from_best = |best: Option<String>, differences: &BTreeMap<String, Difference>| {
+        let difference = differences.get(&summary.model).map(with_interval);
+        let best = best.filter(|best| *best == summary.model).map(|_| "best".to_owned());
+        best.or(difference).unwrap_or_else(|| UNDEFINED.to_owned())
+    };
     vec![
         summary.model.clone(),
         with_spread(summary.logloss),
+        from_best(record.best_by_logloss(), &differences.logloss),
         with_spread(summary.auc),
-        difference.unwrap_or_else(|| UNDEFINED.to_owned()),
+        from_best(record.best_by_auc(), &differences.auc),
         grouped(summary.parameters),
         rounded(summary.rows_per_second),
         format!("{:.1}", summary.seconds),
@@ -75,7 +87,7 @@ pub(super) fn with_spread(spread: Option<Spread>) -> String {
     deviation.map_or_else(|| format!("{mean:.5}"), |deviation| format!("{mean:.5} ± {deviation:.5}"))
 }
 
-fn with_interval(found: &AucDifference) -> String {
+fn with_interval(found: &Difference) -> String {
     let [low, high] = found.interval;
     format!("{:+.5} ({low:+.5} to {high:+.5})", found.difference)
 }
@@ -89,12 +101,14 @@ pub(super) fn rows_line(record: &CompareRecord) -> String {
 
 /// What the columns mean.
 pub(super) fn notes(comparison: &Comparison<'_>) -> Vec<String> {
-    let best = comparison.record.best_by_auc().unwrap_or_else(|| UNDEFINED.to_owned());
+    let name = |best: Option<String>| best.unwrap_or_else(|| UNDEFINED.to_owned());
+    let (lowest, highest) = (name(comparison.record.best_by_logloss()), name(comparison.record.best_by_auc()));
     let has_spread = comparison.record.summaries().iter().any(|summary| summary.seeds > 1);
     let spread = "Logloss and AUC are means over seeds ± the standard deviation of one seed (n − 1).".to_owned();
     let difference = format!(
-        "The AUC difference is to {best}, over all seeds of both. Its interval (DeLong) says how far it depends on the \
-         choice of the test rows, not on the seeds; where it holds 0, these rows do not tell the two apart."
+        "The differences are to {lowest} in logloss and to {highest} in AUC, over all seeds of both. Their intervals (of the rows' \
+         paired losses; DeLong's) say how far they depend on the choice of the test rows, not on the seeds; where one holds \
+         0, these rows do not tell the two apart."
     );
     let order = "The lowest logloss stands first; logloss is in nats a row.".to_owned();
     std::iter::once(order).chain(has_spread.then_some(spread)).chain([difference]).collect()
@@ -134,7 +148,8 @@ fn safe(text: &str) -> String {
 fn csv(comparison: &Comparison<'_>) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let header = "model,seeds,logloss,logloss_deviation,auc,auc_deviation,auc_difference,auc_difference_low,\
-                  auc_difference_high,parameters,rows_per_second,seconds";
+                  auc_difference_high,parameters,rows_per_second,seconds,logloss_difference,logloss_difference_low,\
+                  logloss_difference_high";
     let written = writer.write_record(header.split(',')).and_then(|()| {
         let mut summaries = comparison.record.summaries().into_iter();
         summaries.try_for_each(|summary| writer.write_record(csv_cells(&summary, comparison)))
@@ -149,17 +164,20 @@ fn csv_cells(summary: &ModelSummary, comparison: &Comparison<'_>) -> Vec<String>
     let spread = |spread: Option<Spread>| {
         [number(spread.map(|spread| spread.mean)), number(spread.and_then(|spread| spread.deviation))]
     };
-    let found = comparison.differences.get(&summary.model);
-    let difference = [
-        number(found.map(|found| found.difference)),
-        number(found.map(|found| found.interval[0])),
-        number(found.map(|found| found.interval[1])),
-    ];
+    let difference = |differences: &BTreeMap<String, Difference>| {
+        let found = differences.get(&summary.model);
+        [
+            number(found.map(|found| found.difference)),
+            number(found.map(|found| found.interval[0])),
+            number(found.map(|found| found.interval[1])),
+        ]
+    };
+    let Differences { logloss, auc } = comparison.differences;
     let speed = [summary.rows_per_second, summary.seconds].map(|value| value.to_string());
     let mut cells = vec![summary.model.clone(), summary.seeds.to_string()];
-    cells.extend(spread(summary.logloss).into_iter().chain(spread(summary.auc)).chain(difference));
+    cells.extend(spread(summary.logloss).into_iter().chain(spread(summary.auc)).chain(difference(auc)));
     cells.push(summary.parameters.to_string());
-    cells.extend(speed);
+    cells.extend(speed.into_iter().chain(difference(logloss)));
     cells
 }
 
@@ -186,9 +204,9 @@ pub(super) mod tests {
         CompareRecord { dataset: "a|b <c>".into(), rows, models: runs.map(result).into(), settings: settings() }
     }
 
-    pub(in crate::report) fn differences() -> BTreeMap<String, AucDifference> {
-        let difference = AucDifference { difference: -0.125, interval: [-0.25, 0.0] };
-        BTreeMap::from([("fm".to_owned(), difference)])
+    pub(in crate::report) fn differences() -> Differences {
+        let of_fm = |difference, interval| BTreeMap::from([("fm".to_owned(), Difference { difference, interval })]);
+        Differences { logloss: of_fm(0.375, [0.125, 0.625]), auc: of_fm(-0.125, [-0.25, 0.0]) }
     }
 
     fn with<T>(of: impl Fn(&Comparison<'_>) -> T) -> T {
@@ -198,9 +216,9 @@ pub(super) mod tests {
     #[test]
     fn a_terminals_table_has_the_best_model_first() {
         let expected = "\
-model  logloss            AUC                AUC − best, 95 %                 parameters  rows/s  seconds  seeds
-secn   0.25000 ± 0.00000  0.87500 ± 0.00000  best                              1,234,567  40,000      2.5      2
-fm     0.62500 ± 0.17678  0.75000 ± 0.00000  -0.12500 (-0.25000 to +0.00000)   1,234,567  40,000      2.5      2";
+model  logloss            logloss − best, 95 %             AUC                AUC − best, 95 %                 parameters  rows/s  seconds  seeds
+secn   0.25000 ± 0.00000  best                             0.87500 ± 0.00000  best                              1,234,567  40,000      2.5      2
+fm     0.62500 ± 0.17678  +0.37500 (+0.12500 to +0.62500)  0.75000 ± 0.00000  -0.12500 (-0.25000 to +0.00000)   1,234,567  40,000      2.5      2";
         assert_eq!(with(comparison_table), expected);
     }
 
@@ -211,7 +229,7 @@ fm     0.62500 ± 0.17678  0.75000 ± 0.00000  -0.12500 (-0.25000 to +0.00000)  
             "# Models on a\\|b <c>\n\nRows: train 8,000, validation 0, test 2,000.\n\n| model | logloss |"
         ));
         assert!(text.contains("\n| --- | ---: |") && text.contains("\n| fm | 0.62500 ± 0.17678 |"), "{text}");
-        assert!(text.contains("difference is to secn"));
+        assert!(text.contains("differences are to secn in logloss and to secn in AUC"));
         let chosen = "| secn | 2 | 0.25000 | model.secn.gate = \"a\\|b\", training.batch_size = 64 |\n";
         assert!(text.contains("\n## Settings chosen on validation\n\n| model |") && text.contains(chosen), "{text}");
     }
@@ -220,9 +238,9 @@ fm     0.62500 ± 0.17678  0.75000 ± 0.00000  -0.12500 (-0.25000 to +0.00000)  
     fn csv_has_full_digits_and_empty_cells() {
         let text = with(csv);
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[1], "secn,2,0.25,0,0.875,0,,,,1234567,40000,2.5");
-        assert_eq!(lines[2], "fm,2,0.625,0.1767766952966369,0.75,0,-0.125,-0.25,0,1234567,40000,2.5");
-        assert_eq!((lines.len(), lines[0].split(',').count()), (3, 12));
+        assert_eq!(lines[1], "secn,2,0.25,0,0.875,0,,,,1234567,40000,2.5,,,");
+        assert_eq!(lines[2], "fm,2,0.625,0.1767766952966369,0.75,0,-0.125,-0.25,0,1234567,40000,2.5,0.375,0.125,0.625");
+        assert_eq!((lines.len(), lines[0].split(',').count()), (3, 15));
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod table;
 mod theme;
 mod training_plots;
 
-pub use comparison::{Comparison, comparison_table, write_comparison};
+pub use comparison::{Comparison, Differences, comparison_table, write_comparison};
 pub use file::ReportError;
 pub use json::{to_json, write_result};
 pub use run_page::{RunReport, Scored, write_report};

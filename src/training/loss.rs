@@ -16,7 +16,8 @@ pub struct Loss {
 impl Loss {
     /// The logloss. Where a model's towers lag, DCNv3's Tri-BCE (arXiv 2407.13349, section 4.4):
     /// `L + max(0, L_D − L) L_D + max(0, L_S − L) L_S`, whose factors are constants to the gradient. Where they stand
-    /// alone, the sum of their loglosses: each tower's weights are moved, and decay, as if there were no other.
+    /// alone, the sum of their loglosses: each tower's weights are moved, and decay, as if there were no other (but for
+    /// `training.clip_norm`, whose norm is that of all gradients).
     ///
     /// With `weights` every logloss is the weighted mean `Σ w l / Σ w` of the batch's rows.
     pub fn new(output: Logits, labels: &Tensor<1>, weights: Option<&Tensor<1>>) -> Self {

@@ -40,7 +40,7 @@ fn assert_trains_as_the_cpu(device: &str) {
 fn train_logloss(experiment: &Experiment, device: &str) -> Option<f64> {
     let mut command = experiment.train(device);
     command.args(["--device", device, "--set", "data.validation=none", "--set", "data.test=[]"]);
-    command.args(["--set", "embedding.dim=4", "--set", &format!("training.batch_size={BATCH_SIZE}")]);
+    command.args(["--set", "embedding.dim=8", "--set", &format!("training.batch_size={BATCH_SIZE}")]);
     let output = command.output().expect("secn can be started");
     let stderr = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(1) && stderr.contains("can't be opened") {

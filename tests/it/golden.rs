@@ -40,7 +40,7 @@ fn cases() -> Vec<Case> {
         })
         .collect();
     cases.sort_by(|left, right| left.name.cmp(&right.name));
-    assert!(cases.len() >= 82, "expected the golden files, found {}", cases.len());
+    assert!(cases.len() >= 84, "expected the golden files, found {}", cases.len());
     cases
 }
 

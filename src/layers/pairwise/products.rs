@@ -9,6 +9,9 @@ use super::{
     pair_count,
 };
 
+/// Products that are summed side by side in registers.
+const LANES: usize = 8;
+
 /// `<vᵢ, vⱼ>` for `i < j`, in lexicographic order.
 ///
 /// # Shapes
@@ -26,7 +29,7 @@ pub fn products_forward(vectors: &[f32], fields: usize, dim: usize, batch: usize
     }
     let tasks = output.par_chunks_mut(TASK_ROWS * pairs).zip(vectors.par_chunks(TASK_ROWS * row));
     tasks.for_each(|(output, vectors)| {
-        with_buffer(row, |transposed| {
+        with_buffer(row + dim * LANES, |transposed| {
             for (output, vectors) in output.chunks_exact_mut(pairs).zip(vectors.chunks_exact(row)) {
                 vectorized::forward(vectors, dim, transposed, output);
             }
@@ -60,25 +63,30 @@ pub fn products_backward(vectors: &[f32], gradient: &[f32], fields: usize, dim: 
     });
 }
 
-/// One row's `<vᵢ, vⱼ>`: field after field against all later ones, which lie side by side in `transposed`.
+/// One row's `<vᵢ, vⱼ>`: field after field against all later ones, which lie side by side in `transposed`, with room for
+/// [`LANES`] behind each of its lines.
 #[expect(clippy::inline_always, reason = "it takes on the features of the function that it is inlined into")]
 #[inline(always)]
 fn forward(vectors: &[f32], dim: usize, transposed: &mut [f32], output: &mut [f32]) {
     let fields = vectors.len() / dim;
+    let line = fields + LANES;
     for (field, vector) in vectors.chunks_exact(dim).enumerate() {
         for (column, value) in vector.iter().enumerate() {
-            transposed[column * fields + field] = *value;
+            transposed[column * line + field] = *value;
         }
     }
     let mut rest = output;
     for (field, vector) in vectors.chunks_exact(dim).enumerate() {
         let (products, after) = rest.split_at_mut(fields - field - 1);
         rest = after;
-        products.fill(0.0);
-        for (value, partners) in vector.iter().zip(transposed.chunks_exact(fields)) {
-            for (product, partner) in products.iter_mut().zip(&partners[field + 1..]) {
-                *product += value * partner;
+        for (products, first) in products.chunks_mut(LANES).zip((field + 1..).step_by(LANES)) {
+            let mut sums = [0.0; LANES];
+            for (value, partners) in vector.iter().zip(transposed.chunks_exact(line)) {
+                for (sum, partner) in sums.iter_mut().zip(&partners[first..first + LANES]) {
+                    *sum += value * partner;
+                }
             }
+            products.copy_from_slice(&sums[..products.len()]);
         }
     }
 }
