@@ -30,8 +30,7 @@ static ALLOCATOR: secn::allocator::Allocator = secn::allocator::Allocator;
 
 /// Different batches that take turns, so that rows come from memory as in training.
 const TURNS: u64 = 16;
-const MODELS: [(&str, &str); 3] =
-    [("lr", "[lr]"), ("fm", "[fm]"), ("secn-paper", "[secn]\nmembers = 1\nlinear = false\nmlp = []")];
+const MODELS: [(&str, &str); 3] = [("lr", "[lr]"), ("fm", "[fm]"), ("secn-paper", "[secn]\nlinear = false\nmlp = []")];
 
 /// One measurement.
 #[derive(Clone, Copy)]

@@ -55,15 +55,15 @@ fn deepfm(bencher: Bencher, rows: usize) {
 
 #[divan::bench(args = BATCHES)]
 fn secn_paper(bencher: Bencher, rows: usize) {
-    steps(bencher, rows, "[secn]\nmembers = 1\nlinear = false\nmlp = []");
+    steps(bencher, rows, "[secn]\nlinear = false\nmlp = []");
 }
 
 #[divan::bench(args = BATCHES)]
 fn secn_gate(bencher: Bencher, rows: usize) {
-    steps(bencher, rows, "[secn]\nmembers = 1\nproduct = \"gate\"\nactivation = \"gate-relu\"");
+    steps(bencher, rows, "[secn]\nproduct = \"gate\"\nactivation = \"gate-relu\"");
 }
 
 #[divan::bench(args = BATCHES)]
 fn secn_attention(bencher: Bencher, rows: usize) {
-    steps(bencher, rows, "[secn]\nmembers = 1\nattention = { heads = 2, dim = 16 }");
+    steps(bencher, rows, "[secn]\nattention = { heads = 2, dim = 16 }");
 }

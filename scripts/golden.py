@@ -316,6 +316,8 @@ def cases():
     yield "secn-members", case("secn", config, dim=7, **plain)
     config = {"layers": 2, "rank": 3, "structure": "parallel", "mlp": [8, 6]}
     yield "dcnv2-low-rank", case("dcnv2", config, optimizer=(0.01, "sgd"), fields=4, dim=3)
+    config = secn_config(linear=True, mlp=[8, 6], mlp_input="products", partner_dim=3)
+    yield "secn-partners", case("secn", config, values=True, fields=4, **plain)
 
 
 def cases_with_first_order(case):

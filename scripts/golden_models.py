@@ -128,6 +128,12 @@ def field_pairs(x):
     return list(itertools.combinations(range(x.shape[1]), 2))
 
 
+def field_aware_products(x):
+    """<v_i for j, v_j for i> of all pairs of fields."""
+    for_partner = x.unflatten(2, (x.shape[1], -1))  # [batch, field, partner, dim]
+    return torch.stack([(for_partner[:, i, j] * for_partner[:, j, i]).sum(1) for i, j in field_pairs(x)], 1)
+
+
 def pairwise(x):
     """Σ_{i<j} <x_i, x_j> = ½ Σ_d [(Σ_i x_id)² - Σ_i x_id²] (Rendle 2010, lemma 3.1)."""
     return 0.5 * (x.sum(1).square() - x.square().sum(1)).sum(1)
@@ -139,15 +145,17 @@ def pairwise(x):
 def secn(config, weights, x, w, relu, norm):
     """Of several members, each on its share of every vector, the mean logit and then each member's."""
     members = config.get("members", 1)
+    width = x.shape[2] - x.shape[1] * config.get("partner_dim", 0)
+    x, for_partners = x[:, :, :width], x[:, :, width:]
     logits = []
     for number, share in enumerate(x.tensor_split([x.shape[2] * member // members for member in range(1, members)], 2)):
         scope = f"members.{number}." if number else ""
         own = {name.removeprefix(scope): weight for name, weight in weights.items() if name.startswith(scope)}
-        logits.append(secn_member(config, own, share, relu, norm) + (w.sum(1) if config["linear"] else 0))
+        logits.append(secn_member(config, own, share, for_partners, relu, norm) + (w.sum(1) if config["linear"] else 0))
     return logits[0] if members == 1 else (sum(logits) / members, *logits)
 
 
-def secn_member(config, weights, x, relu, norm):
+def secn_member(config, weights, x, for_partners, relu, norm):
     h = x
     for layer in range(config["layers"]):
         h = cross_layer(config, weights, layer, h, x, relu)
@@ -155,9 +163,13 @@ def secn_member(config, weights, x, relu, norm):
         h = attention(config["attention"], weights, h, relu)
     logit = h.sum(1) @ weights["head.weight"] + weights["head.bias"]
     products = torch.stack([(x[:, i] * x[:, j]).sum(1) for i, j in field_pairs(x)], 1)
+    all_products = [products]
+    if "partner_dim" in config:
+        all_products.append(field_aware_products(for_partners))
+        logit = logit + all_products[1].sum(1)
     if "mlp" in config:
         read = config.get("mlp_input", "vectors")
-        read = {"vectors": [x.flatten(1)], "products": [products], "both": [x.flatten(1), products]}[read]
+        read = {"vectors": [x.flatten(1)], "products": all_products, "both": [x.flatten(1), *all_products]}[read]
         logit = logit + mlp(config["mlp"], weights, torch.cat(read, 1), relu, norm)
     if config.get("pairs"):
         logit = logit + products @ weights["pairs"][:, 0]
@@ -206,9 +218,8 @@ def xdeepfm(config, weights, x, w, relu, norm):
 
 
 def ffm(config, weights, x, w, relu, norm):
-    """Juan et al. 2016: <v_i for j, v_j for i>. A row of the table has one vector a partner field, side by side."""
-    for_partner = x.unflatten(2, (x.shape[1], -1))  # [batch, field, partner, dim]
-    dots = torch.stack([(for_partner[:, i, j] * for_partner[:, j, i]).sum(1) for i, j in field_pairs(x)], 1)
+    """Juan et al. 2016. A row of the table has one vector a partner field, side by side."""
+    dots = field_aware_products(x)
     logit = first_order(weights, w) + dots.sum(1)
     return logit + mlp(config["mlp"], weights, dots, relu, norm) if config.get("mlp") else logit
 

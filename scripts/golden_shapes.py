@@ -33,7 +33,8 @@ def weight_shapes(model, config, fields, dim):
         pairs = fields * (fields - 1) // 2
         if config.get("pairs"):
             shapes["pairs"] = ((pairs, 1), 0.5)
-        read = {"vectors": fields * dim, "products": pairs, "both": fields * dim + pairs}
+        products = pairs * (2 if "partner_dim" in config else 1)
+        read = {"vectors": fields * dim, "products": products, "both": fields * dim + products}
         return shapes | mlp_shapes(config, read[config.get("mlp_input", "vectors")])
     else:
         shapes["bias"] = ((1,), 0.3)
@@ -173,5 +174,6 @@ OWN_SHAPES = {
 
 
 def table_width(case):
-    """FFM's rows have a vector for each partner field."""
-    return case["dim"] * (case["fields"] if case["model"] == "ffm" else 1)
+    """FFM's rows have a vector for each partner field; SECN's may have such vectors behind their own."""
+    partners = case["fields"] * case["config"].get("partner_dim", 0)
+    return case["dim"] * (case["fields"] if case["model"] == "ffm" else 1) + partners

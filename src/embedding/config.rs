@@ -107,8 +107,9 @@ impl EmbeddingConfig {
     /// The bytes of one id of `fields` fields in the tables that a model needs: weights and the moments beside them.
     pub fn row_bytes(&self, needs: Needs, fields: usize) -> usize {
         let shape = Shape { fields, dim: self.dim.get() };
-        let numbers = needs.vectors.width(shape) + usize::from(needs.linear);
-        let tables = [(needs.vectors.width(shape) > 0, self), (needs.linear, &self.for_linear())];
+        let (vectors, partners) = (needs.vectors.width(shape), needs.vectors.partners_width(fields));
+        let numbers = vectors + usize::from(needs.linear) + partners;
+        let tables = [(vectors > 0, self), (needs.linear, &self.for_linear()), (partners > 0, self)];
         let marks = tables.into_iter().filter(|(needed, table)| *needed && table.decays()).count();
         numbers * (1 + self.optimizer.moments()) * size_of::<f32>() + marks * size_of::<u32>()
     }
@@ -229,5 +230,6 @@ mod tests {
         assert_eq!(bytes(Vectors::None), 8);
         assert_eq!(bytes(Vectors::One), (16 + 1) * 8);
         assert_eq!(bytes(Vectors::APartner), (39 * 16 + 1) * 8);
+        assert_eq!(bytes(Vectors::OneAndPartners { partner_dim: 4 }), (16 + 1 + 39 * 4) * 8);
     }
 }

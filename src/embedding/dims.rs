@@ -77,7 +77,8 @@ mod tests {
             for step in 1..4 {
                 let moment = Moment { step, rate_factor: 1.0, batch_size: 1 };
                 embedding.catch_up(&batch, moment);
-                let mut gradients = TableGradients { vectors: Some(vec![1.0; 8]), linear: Some(vec![1.0; 2]) };
+                let mut gradients =
+                    TableGradients { vectors: Some(vec![1.0; 8]), linear: Some(vec![1.0; 2]), partners: None };
                 embedding.mask(&mut gradients, &batch);
                 embedding.apply(&batch, &gradients, moment);
             }

@@ -15,12 +15,14 @@ use crate::features::Batch;
 pub struct Embedded {
     vectors: Option<Tensor<3>>,
     linear: Option<Tensor<2>>,
+    partners: Option<Tensor<3>>,
 }
 
 impl Embedded {
-    /// Of given tensors, for tests and tools: vectors `[batch, fields, width]`, first-order weights `[batch, fields]`.
-    pub fn new(vectors: Option<Tensor<3>>, linear: Option<Tensor<2>>) -> Self {
-        Self { vectors, linear }
+    /// Of given tensors, for tests and tools: vectors `[batch, fields, width]`, first-order weights `[batch, fields]`, vectors
+    /// for partners `[batch, fields, fields * partner_dim]`.
+    pub fn new(vectors: Option<Tensor<3>>, linear: Option<Tensor<2>>, partners: Option<Tensor<3>>) -> Self {
+        Self { vectors, linear, partners }
     }
 
     /// # Shapes
@@ -31,6 +33,16 @@ impl Embedded {
     /// Where the model didn't say in `needs` that it reads vectors.
     pub fn vectors(&self) -> Tensor<3> {
         self.vectors.clone().expect("a model that reads vectors says so in `needs`")
+    }
+
+    /// # Shapes
+    /// - returns: `[batch, fields, fields * partner_dim]`, each feature's vectors for its partners, in their order, times its
+    ///   value
+    ///
+    /// # Panics
+    /// Where the model didn't say in `needs` that it reads vectors for partners.
+    pub fn partners(&self) -> Tensor<3> {
+        self.partners.clone().expect("a model that reads vectors for partners says so in `needs`")
     }
 
     /// All vectors of a row, field after field.
@@ -65,28 +77,34 @@ impl Embedded {
 pub struct Leaves {
     vectors: Option<Tensor<3>>,
     linear: Option<Tensor<2>>,
+    partners: Option<Tensor<3>>,
     values: Option<Tensor<2>>,
     extra: Arc<[u32]>,
 }
 
-/// Gradients of a batch's distinct rows, summed over equal ids: `[unique, width]` and `[unique]`.
+/// Gradients of a batch's distinct rows, summed over equal ids: `[unique, width]`, `[unique]` and `[unique, width]`.
 #[derive(Clone, Debug)]
 pub struct TableGradients {
     pub vectors: Option<Vec<f32>>,
     pub linear: Option<Vec<f32>>,
+    pub partners: Option<Vec<f32>>,
 }
 
-pub(super) fn gather(vectors: Option<&Table>, linear: Option<&Table>, batch: &Batch, device: &Device) -> Leaves {
+/// The tables are those of vectors, first-order weights and vectors for partners.
+pub(super) fn gather(tables: [Option<&Table>; 3], batch: &Batch, device: &Device) -> Leaves {
+    let [vectors, linear, partners] = tables;
     let Batch { rows, columns, ref ids, ref values, .. } = *batch;
-    let leaf = |table: &Table| TensorData::new(table.gather(ids), [rows, columns, table.dim()]);
     let values =
         values.as_ref().map(|values| Tensor::from_data(TensorData::new(values.clone(), [rows, columns]), device));
     let tracked = device.is_autodiff();
+    let leaf = |table: &Table| {
+        let data = TensorData::new(table.gather(ids), [rows, columns, table.dim()]);
+        let tensor = Tensor::<3>::from_data(data, device);
+        if tracked { tensor.require_grad() } else { tensor }
+    };
     Leaves {
-        vectors: vectors.map(|table| {
-            let tensor = Tensor::from_data(leaf(table), device);
-            if tracked { tensor.require_grad() } else { tensor }
-        }),
+        vectors: vectors.map(leaf),
+        partners: partners.map(leaf),
         linear: linear.map(|table| {
             let tensor = Tensor::from_data(TensorData::new(table.gather(ids), [rows, columns]), device);
             if tracked { tensor.require_grad() } else { tensor }
@@ -100,14 +118,16 @@ impl Leaves {
     /// The model's input.
     pub fn embedded(&self) -> Embedded {
         let Some(values) = &self.values else {
-            return Embedded { vectors: self.vectors.clone(), linear: self.linear.clone() };
+            let Self { vectors, linear, partners, .. } = self.clone();
+            return Embedded { vectors, linear, partners };
         };
         let [batch, columns] = values.dims();
-        let vectors = self.vectors.clone().map(|vectors| vectors * values.clone().reshape([batch, columns, 1]));
-        let linear = self.linear.clone().map(|linear| linear * values.clone());
+        let times_values =
+            |vectors: Tensor<3>| pooled(vectors * values.clone().reshape([batch, columns, 1]), &self.extra);
         Embedded {
-            vectors: vectors.map(|vectors| pooled(vectors, &self.extra)),
-            linear: linear.map(|linear| pooled(linear, &self.extra)),
+            vectors: self.vectors.clone().map(times_values),
+            linear: self.linear.clone().map(|linear| pooled(linear * values.clone(), &self.extra)),
+            partners: self.partners.clone().map(times_values),
         }
     }
 
@@ -115,11 +135,12 @@ impl Leaves {
     pub fn sum_gradients(self, gradients: &mut Gradients, batch: &Batch) -> TableGradients {
         let vectors = self.vectors.and_then(|leaf| leaf.grad_remove(gradients)).map(Tensor::into_data);
         let linear = self.linear.and_then(|leaf| leaf.grad_remove(gradients)).map(Tensor::into_data);
+        let partners = self.partners.and_then(|leaf| leaf.grad_remove(gradients)).map(Tensor::into_data);
         let sum = |data: TensorData| {
             let gradient = data.as_slice::<f32>().expect("gradients are f32, as the leaves are");
             sum_over_equal_ids(gradient, batch)
         };
-        TableGradients { vectors: vectors.map(sum), linear: linear.map(sum) }
+        TableGradients { vectors: vectors.map(sum), linear: linear.map(sum), partners: partners.map(sum) }
     }
 }
 
@@ -150,13 +171,13 @@ fn pooled<const D: usize>(columns: Tensor<D>, extra: &[u32]) -> Tensor<D> {
 impl TableGradients {
     /// The sum of all squares, in a fixed order.
     pub fn squared_norm(&self) -> f64 {
-        let parts = [&self.vectors, &self.linear];
+        let parts = [&self.vectors, &self.linear, &self.partners];
         parts.into_iter().flatten().map(|part| squared_norm(part)).sum()
     }
 
     /// Multiplies every gradient by `factor`.
     pub fn scale(&mut self, factor: f32) {
-        for part in [&mut self.vectors, &mut self.linear].into_iter().flatten() {
+        for part in [&mut self.vectors, &mut self.linear, &mut self.partners].into_iter().flatten() {
             part.par_iter_mut().for_each(|gradient| *gradient *= factor);
         }
     }

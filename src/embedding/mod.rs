@@ -28,6 +28,7 @@ use crate::{features::Batch, seed::Seed};
 
 const VECTORS: &str = "vectors";
 const LINEAR: &str = "linear";
+const PARTNERS: &str = "partners";
 
 /// What a model's size follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,10 @@ pub enum Vectors {
     One,
     /// One for each field that it meets in a pair, one behind the other: FFM's.
     APartner,
+    /// One, and in a table of its own one of `partner_dim` numbers for each field that it meets in a pair.
+    OneAndPartners {
+        partner_dim: usize,
+    },
 }
 
 impl Vectors {
@@ -58,8 +63,16 @@ impl Vectors {
     pub fn width(self, shape: Shape) -> usize {
         match self {
             Self::None => 0,
-            Self::One => shape.dim,
+            Self::One | Self::OneAndPartners { .. } => shape.dim,
             Self::APartner => shape.fields * shape.dim,
+        }
+    }
+
+    /// Numbers an id in the table of vectors for partners.
+    pub fn partners_width(self, fields: usize) -> usize {
+        match self {
+            Self::None | Self::One | Self::APartner => 0,
+            Self::OneAndPartners { partner_dim } => fields * partner_dim,
         }
     }
 }
@@ -71,6 +84,7 @@ pub struct Embedding {
     linear_config: EmbeddingConfig,
     vectors: Option<Table>,
     linear: Option<Table>,
+    partners: Option<Table>,
     narrow: Vec<FieldDim>,
 }
 
@@ -83,9 +97,11 @@ impl Embedding {
         };
         let linear_config = config.for_linear();
         let width = needs.vectors.width(Shape { fields: fields.len(), dim: config.dim.get() });
+        let partners_width = needs.vectors.partners_width(fields.len());
         Self {
             config: config.clone(),
             vectors: table(VECTORS, width, config.init_std.value(), config),
+            partners: table(PARTNERS, partners_width, config.init_std.value(), config),
             linear: table(LINEAR, usize::from(needs.linear), 0.0, &linear_config),
             linear_config,
             narrow: Vec::new(),
@@ -94,14 +110,14 @@ impl Embedding {
 
     /// All tables with their names, in a fixed order.
     pub fn tables(&self) -> impl Iterator<Item = (&'static str, &Table)> {
-        [(VECTORS, &self.vectors), (LINEAR, &self.linear)]
+        [(VECTORS, &self.vectors), (LINEAR, &self.linear), (PARTNERS, &self.partners)]
             .into_iter()
             .filter_map(|(name, table)| table.as_ref().map(|table| (name, table)))
     }
 
     /// As [`Self::tables`], to be changed.
     pub fn tables_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut Table)> {
-        [(VECTORS, &mut self.vectors), (LINEAR, &mut self.linear)]
+        [(VECTORS, &mut self.vectors), (LINEAR, &mut self.linear), (PARTNERS, &mut self.partners)]
             .into_iter()
             .filter_map(|(name, table)| table.as_mut().map(|table| (name, table)))
     }
@@ -134,7 +150,7 @@ impl Embedding {
 
     /// The batch's rows as tensors; on an autodiff device they require a gradient.
     pub fn gather(&self, batch: &Batch, device: &Device) -> Leaves {
-        leaves::gather(self.vectors.as_ref(), self.linear.as_ref(), batch, device)
+        leaves::gather([&self.vectors, &self.linear, &self.partners].map(Option::as_ref), batch, device)
     }
 
     /// Lets the batch's rows take the decay that they missed, before they are gathered.
@@ -150,7 +166,11 @@ impl Embedding {
     /// Updates the touched rows by the gradients' sums.
     pub fn apply(&mut self, batch: &Batch, gradients: &TableGradients, moment: Moment) {
         self.for_each_table(moment, |table, step, name| {
-            let gradient = if name == VECTORS { &gradients.vectors } else { &gradients.linear };
+            let gradient = match name {
+                VECTORS => &gradients.vectors,
+                LINEAR => &gradients.linear,
+                _ => &gradients.partners,
+            };
             if let Some(gradient) = gradient {
                 table.apply(&batch.unique, &batch.unique_starts, gradient, step);
             }
@@ -158,7 +178,11 @@ impl Embedding {
     }
 
     fn for_each_table(&mut self, moment: Moment, mut change: impl FnMut(&mut Table, &RowStep, &str)) {
-        let tables = [(VECTORS, &mut self.vectors, &self.config), (LINEAR, &mut self.linear, &self.linear_config)];
+        let tables = [
+            (VECTORS, &mut self.vectors, &self.config),
+            (LINEAR, &mut self.linear, &self.linear_config),
+            (PARTNERS, &mut self.partners, &self.config),
+        ];
         for (name, table, config) in tables {
             if let Some(table) = table {
                 change(table, &RowStep::new(config, moment), name);

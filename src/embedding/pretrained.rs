@@ -156,7 +156,8 @@ mod tests {
                 for step in 1..4 {
                     let moment = Moment { step, rate_factor: 1.0, batch_size: 1 };
                     embedding.catch_up(&batch, moment);
-                    let mut gradients = TableGradients { vectors: Some(vec![1.0; 6]), linear: Some(vec![1.0; 3]) };
+                    let mut gradients =
+                        TableGradients { vectors: Some(vec![1.0; 6]), linear: Some(vec![1.0; 3]), partners: None };
                     embedding.mask(&mut gradients, &batch);
                     let masked = if frozen { 0.0 } else { 1.0 };
                     assert_eq!(gradients.vectors.as_ref().unwrap()[3..], [1.0, masked, masked]);

@@ -13,7 +13,7 @@ use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors};
 use crate::{
     layers::{
         mlp::{Mlp, MlpConfig},
-        pairwise::{pairs, positions},
+        pairwise::{field_aware_products, pair_count},
     },
     ranges::{Count, Share},
 };
@@ -41,7 +41,7 @@ impl FfmConfig {
     /// Weights as [`MlpConfig::init`] draws them; the bias starts from zero.
     pub fn init(&self, shape: Shape, parameters: &Parameters) -> Ffm {
         let mlp = MlpConfig { units: &self.mlp, dropout: self.dropout, batch_norm: self.batch_norm };
-        let pairs = pairs(shape.fields).count();
+        let pairs = pair_count(shape.fields);
         Ffm {
             bias: parameters.zeros("bias", [1]),
             mlp: (!self.mlp.is_empty()).then(|| mlp.init("mlp", pairs, parameters)),
@@ -62,7 +62,7 @@ impl Ffm {
     /// - returns: `[batch]`
     pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
         const PAIRS: usize = 1;
-        let products = pair_products(embedded.vectors());
+        let products = field_aware_products(embedded.vectors());
         let sum: Tensor<1> = products.clone().sum_dim(PAIRS).squeeze_dim(PAIRS);
         let logits = embedded.linear_sum() + sum + self.bias.val();
         match &self.mlp {
@@ -70,20 +70,4 @@ impl Ffm {
             None => logits,
         }
     }
-}
-
-/// `<x_i^(f_j), x_j^(f_i)>` of all pairs.
-///
-/// # Shapes
-/// - vectors: `[batch, fields, fields * dim]`
-/// - returns: `[batch, pairs]`
-fn pair_products(vectors: Tensor<3>) -> Tensor<2> {
-    const PARTNERS: usize = 1;
-    const DIM: usize = 3;
-    let [batch, fields, width] = vectors.dims();
-    let upper = positions(pairs(fields).map(|(left, right)| left * fields + right), &vectors.device());
-    let vectors = vectors.reshape([batch, fields, fields, width / fields]);
-    // entry (i, j) is the product of the pair and so is entry (j, i)
-    let products = (vectors.clone() * vectors.swap_dims(1, 2)).sum_dim(DIM).reshape([batch, fields * fields]);
-    products.select(PARTNERS, upper)
 }

@@ -186,5 +186,5 @@ registry! {
     "finalmlp" FinalMlp FinalMlpConfig: "two MLPs, fused by a bilinear product", "arXiv 2304.00902";
     "gdcn" Gdcn GdcnConfig: "DCNv2's cross layers with a gate", "arXiv 2311.04635";
     "dcnv3" DcnV3 DcnV3Config: "an exponential and a linear cross network, trained by three losses", "arXiv 2407.13349";
-    "secn" Secn SecnConfig: "separation-embedding cross networks side by side, optionally with self-attention", "arXiv 2410.15026";
+    "secn" Secn SecnConfig: "separation-embedding cross network, optionally with self-attention", "arXiv 2410.15026";
 }

@@ -21,18 +21,18 @@ use crate::{
         attention::{Attention, AttentionConfig},
         cross_stack::{Activation, CrossStack, Form, Product, Residual, Sharing, StackConfig},
         mlp::{Mlp, MlpConfig},
-        pairwise::{pair_count, pair_products},
+        pairwise::{field_aware_products, pair_count, pair_products},
     },
     ranges::{Count, Share},
 };
 
-/// `[model.secn]`; the defaults are four networks of the paper's form, each with an MLP on its pairs' products, beside
-/// first-order weights, which `docs/ablation.md` found best.
+/// `[model.secn]`; the defaults are a network of the paper's form, an MLP on the pairs' products, first-order weights
+/// and vectors for partners, which `docs/ablation.md` found best.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecnConfig {
     /// Networks side by side, at most `embedding.dim`: each has its own share of every vector's numbers and its own loss, and
-    /// the logit is the mean of theirs. Default 4; eight numbers a member are enough.
+    /// the logit is the mean of theirs. Default 1; eight numbers a member are enough.
     pub members: Count,
     /// Number of cross layers; it bounds the order of the interactions. Default 3.
     pub layers: Count,
@@ -44,8 +44,8 @@ pub struct SecnConfig {
     pub residual: Residual,
     /// `"relu"` (default): after the sum; `"gate-relu"`: inside the product; `"none"`.
     pub activation: Activation,
-    /// What the pooled vector's weights `V` start from: `"uniform"` (default), as published, or `"zero"`, so that training
-    /// starts as that of the other terms.
+    /// What the pooled vector's weights `V` start from: `"zero"` (default), so that training starts as that of the other
+    /// terms, or `"uniform"`, as published.
     pub head: HeadStart,
     /// First-order weights. Default true.
     pub linear: bool,
@@ -54,6 +54,10 @@ pub struct SecnConfig {
     pub attention: Option<AttentionConfig>,
     /// FwFM's term: the pairs' inner products, with a weight for each pair of fields. Default false.
     pub pairs: bool,
+    /// Numbers of the vectors that a feature has beside its own, one for each partner field (FFM's): the sum of these pairs'
+    /// products is added to the logit, and an MLP that reads products reads them too. A feature has
+    /// `fields * partner_dim` numbers for them. 0: none. Default 4; none with several members.
+    pub partner_dim: usize,
     /// Units of a parallel MLP. Default `[64]`.
     pub mlp: Vec<Count>,
     /// What the MLP reads: `"vectors"`, `"products"` of all pairs of vectors (default), or `"both"`.
@@ -70,9 +74,9 @@ pub struct SecnConfig {
 #[serde(rename_all = "kebab-case")]
 pub enum HeadStart {
     /// `U(-1/√dim, 1/√dim)`.
-    #[default]
     Uniform,
     /// What a seed draws has no say until the data has.
+    #[default]
     Zero,
 }
 
@@ -90,8 +94,8 @@ pub enum MlpInput {
 }
 
 impl MlpInput {
-    fn width(self, Shape { fields, dim }: Shape) -> usize {
-        let (vectors, products) = (fields * dim, pair_count(fields));
+    fn width(self, Shape { fields, dim }: Shape, partners: bool) -> usize {
+        let (vectors, products) = (fields * dim, pair_count(fields) * (1 + usize::from(partners)));
         match self {
             Self::Vectors => vectors,
             Self::Products => products,
@@ -99,13 +103,13 @@ impl MlpInput {
         }
     }
 
-    fn read(self, vectors: &Tensor<3>) -> Tensor<2> {
+    fn read(self, vectors: &Tensor<3>, products: impl FnOnce() -> Tensor<2>) -> Tensor<2> {
         let [batch, fields, dim] = vectors.dims();
         let concatenation = || vectors.clone().reshape([batch, fields * dim]);
         match self {
             Self::Vectors => concatenation(),
-            Self::Products => pair_products(vectors.clone()),
-            Self::Both => Tensor::cat(vec![concatenation(), pair_products(vectors.clone())], 1),
+            Self::Products => products(),
+            Self::Both => Tensor::cat(vec![concatenation(), products()], 1),
         }
     }
 }
@@ -113,7 +117,7 @@ impl MlpInput {
 impl Default for SecnConfig {
     fn default() -> Self {
         Self {
-            members: count(4),
+            members: count(1),
             layers: count(3),
             weights: Sharing::default(),
             product: Product::default(),
@@ -123,6 +127,7 @@ impl Default for SecnConfig {
             linear: true,
             attention: None,
             pairs: false,
+            partner_dim: 4,
             mlp: counts(64, 1),
             mlp_input: MlpInput::default(),
             dropout: None,
@@ -133,7 +138,20 @@ impl Default for SecnConfig {
 
 impl Settings for SecnConfig {
     fn needs(&self) -> Needs {
-        Needs { vectors: Vectors::One, linear: self.linear }
+        let vectors = match (self.partner_dim, self.members.get()) {
+            (1.., 1) => Vectors::OneAndPartners { partner_dim: self.partner_dim },
+            _ => Vectors::One,
+        };
+        Needs { vectors, linear: self.linear }
+    }
+
+    fn check(&self, _dim: usize) -> Result<(), String> {
+        const WIDEST: usize = 4096;
+        if self.partner_dim > WIDEST {
+            let found = self.partner_dim;
+            return Err(format!("`model.secn.partner_dim`: expected a number from 0 to {WIDEST}, found {found}"));
+        }
+        Ok(())
     }
 }
 
@@ -149,7 +167,12 @@ impl SecnConfig {
             }
         };
         let shares = shares(shape.dim, self.members.get().min(shape.dim));
-        Secn { members: shares.enumerate().map(member).collect(), linear: self.linear }
+        let partners = self.has_partners(shape.fields);
+        Secn { members: shares.enumerate().map(member).collect(), linear: self.linear, partners }
+    }
+
+    fn has_partners(&self, fields: usize) -> bool {
+        self.needs().vectors.partners_width(fields) > 0
     }
 
     fn init_member(&self, shape: Shape, parameters: &Parameters) -> Member {
@@ -166,7 +189,8 @@ impl SecnConfig {
                 HeadStart::Zero => parameters.zeros("head", [pooled_dim, 1]),
             },
             bias: parameters.zeros("bias", [1]),
-            mlp: (!self.mlp.is_empty()).then(|| mlp.init("mlp", self.mlp_input.width(shape), parameters)),
+            mlp: (!self.mlp.is_empty())
+                .then(|| mlp.init("mlp", self.mlp_input.width(shape, self.has_partners(fields)), parameters)),
             mlp_input: self.mlp_input,
             pairs: self.pairs.then(|| parameters.constant("pairs", [pair_count(fields), 1], 1.0)),
         }
@@ -178,6 +202,7 @@ impl SecnConfig {
 pub struct Secn {
     members: Vec<Member>,
     linear: bool,
+    partners: bool,
 }
 
 /// `y = g(V · Σ_i h_i(L) + b)`, with `H(L)` of the cross layers (steps 3 to 6); returns the logit before `g`.
@@ -207,11 +232,12 @@ impl Secn {
             None => logits,
         };
         if let [member] = self.members.as_slice() {
-            return with(member.forward(&vectors), linear.as_ref()).into();
+            let partners = self.partners.then(|| embedded.partners());
+            return with(member.forward(&vectors, partners), linear.as_ref()).into();
         }
         let linear = linear.map(|linear| shared(linear, self.members.len()));
         let shares = shares(dim, self.members.len()).map(|share| vectors.clone().slice_dim(2, share));
-        let logits = |(member, vectors): (&Member, Tensor<3>)| with(member.forward(&vectors), linear.as_ref());
+        let logits = |(member, vectors): (&Member, Tensor<3>)| with(member.forward(&vectors, None), linear.as_ref());
         let logits: Vec<Tensor<1>> = self.members.iter().zip(shares).map(logits).collect();
         Logits {
             logits: Tensor::stack::<2>(logits.clone(), 1).mean_dim(1).squeeze_dim(1),
@@ -240,9 +266,11 @@ fn shares(dim: usize, members: usize) -> impl Iterator<Item = Range<usize>> {
 impl Member {
     /// # Shapes
     /// - vectors: `[batch, fields, dim]`
+    /// - partners: `[batch, fields, fields * partner_dim]`
     /// - returns: `[batch]`
-    fn forward(&self, vectors: &Tensor<3>) -> Tensor<1> {
+    fn forward(&self, vectors: &Tensor<3>, partners: Option<Tensor<3>>) -> Tensor<1> {
         const FIELDS: usize = 1;
+        const PAIRS: usize = 1;
         let pooled: Tensor<2> = match &self.attention {
             None => self.stack.forward_pooled(vectors.clone()),
             Some(attention) => {
@@ -250,8 +278,19 @@ impl Member {
             }
         };
         let mut logits: Tensor<1> = pooled.matmul(self.head.val()).squeeze_dim(1) + self.bias.val();
+        let of_partners = partners.map(field_aware_products);
+        if let Some(products) = &of_partners {
+            logits = logits + products.clone().sum_dim(PAIRS).squeeze_dim::<1>(PAIRS);
+        }
         if let Some(mlp) = &self.mlp {
-            logits = logits + mlp.forward(self.mlp_input.read(vectors));
+            let products = || {
+                let own = pair_products(vectors.clone());
+                match of_partners {
+                    None => own,
+                    Some(of_partners) => Tensor::cat(vec![own, of_partners], PAIRS),
+                }
+            };
+            logits = logits + mlp.forward(self.mlp_input.read(vectors, products));
         }
         if let Some(pairs) = &self.pairs {
             logits = logits + pair_products(vectors.clone()).matmul(pairs.val()).squeeze_dim::<1>(1);

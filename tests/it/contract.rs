@@ -50,12 +50,12 @@ fn configs() -> Vec<ModelConfig> {
         r#"{"finalmlp": {"gate": [8]}}"#,
         r#"{"gdcn": {"structure": "stacked"}}"#,
         r#"{"dcnv3": {"layer_norm": false}}"#,
-        r#"{"secn": {"members": 1, "product": "gate", "activation": "gate-relu", "residual": "identity", "mlp": [8]}}"#,
-        r#"{"secn": {"members": 1, "weights": "per-dimension", "attention": {"heads": 2, "dim": 3}}}"#,
+        r#"{"secn": {"product": "gate", "activation": "gate-relu", "residual": "identity", "mlp": [8]}}"#,
+        r#"{"secn": {"weights": "per-dimension", "attention": {"heads": 2, "dim": 3}}}"#,
         r#"{"secn": {"members": 2, "product": "base", "activation": "none", "residual": "both"}}"#,
         r#"{"secn": {"members": 3}}"#,
         r#"{"secn": {"members": 9}}"#,
-        r#"{"secn": {"members": 1, "head": "zero"}}"#,
+        r#"{"secn": {"head": "uniform", "partner_dim": 0}}"#,
     ] {
         configs.push(serde_json::from_str(other).unwrap());
     }

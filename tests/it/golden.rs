@@ -40,7 +40,7 @@ fn cases() -> Vec<Case> {
         })
         .collect();
     cases.sort_by(|left, right| left.name.cmp(&right.name));
-    assert!(cases.len() >= 84, "expected the golden files, found {}", cases.len());
+    assert!(cases.len() >= 85, "expected the golden files, found {}", cases.len());
     cases
 }
 
@@ -141,6 +141,9 @@ impl Case {
         if self.model_name() == "secn" && config["secn"]["members"].is_null() {
             config["secn"]["members"] = json!(1);
         }
+        if self.model_name() == "secn" && config["secn"]["partner_dim"].is_null() {
+            config["secn"]["partner_dim"] = json!(0);
+        }
         if self.model_name() == "secn" && config["secn"]["mlp"].is_null() {
             config["secn"]["mlp"] = json!([]);
         } else if self.model_name() == "secn" && config["secn"]["mlp_input"].is_null() {
@@ -187,9 +190,24 @@ impl Case {
         .unwrap();
         let mut embedding = Embedding::new(&embedding_config, config.needs(), &fields, Seed(1));
         for (name, table) in embedding.tables_mut() {
-            table.set_part(0, &flat_f32(&self.file[name]));
+            table.set_part(0, &flat_f32(&self.of_table(name, |name| &self.file[name])));
         }
         embedding
+    }
+
+    /// A table's numbers among `given`, which has SECN's vectors for partners behind the rows of its vectors.
+    fn of_table<'a>(&self, name: &str, given: impl FnOnce(&str) -> &'a Value) -> Value {
+        let Some(partner_dim) = self.file["config"]["partner_dim"].as_u64().filter(|_| name != "linear") else {
+            return given(name).clone();
+        };
+        let dim = self.size("dim");
+        let width = dim + self.size("fields") * usize::try_from(partner_dim).unwrap();
+        let columns = if name == "partners" { dim..width } else { 0..dim };
+        flat(given("vectors"))
+            .chunks_exact(width)
+            .flat_map(|row| row[columns.clone()].to_vec())
+            .collect::<Vec<_>>()
+            .into()
     }
 
     /// A weight's or running statistic's numbers, by its name in the file.
@@ -233,17 +251,21 @@ fn logits_loss_and_gradients_are_pytorchs() {
             let loss = case.file["loss"].as_f64().unwrap();
             assert!((pass.loss - loss).abs() < FORWARD, "{name}: loss: expected {loss}, found {}", pass.loss);
             let gradients = &case.file["gradients"];
+            let tables =
+                [("vectors", &pass.table.vectors), ("linear", &pass.table.linear), ("partners", &pass.table.partners)];
+            for (table, sums) in tables.into_iter().filter_map(|(table, sums)| Some((table, sums.as_ref()?))) {
+                let expected = case.of_table(table, |name| &gradients[name]);
+                let found = dense_rows(&batch, sums, &expected);
+                assert_close(name, &format!("gradient of {table}"), &found, &expected, FORWARD);
+            }
             for (key, expected) in gradients.as_object().unwrap() {
-                let found = match (key.as_str(), &pass.table.vectors, &pass.table.linear) {
-                    (_, _, _) if expected.is_null() => continue,
-                    ("vectors", Some(sums), _) | ("linear", _, Some(sums)) => dense_rows(&batch, sums, expected),
-                    (key, _, _) => {
-                        let path = path(case.model_name(), key);
-                        let found = pass.dense.iter().find(|(name, _)| *name == path);
-                        found.unwrap_or_else(|| panic!("{name}: no gradient of `{path}`")).1.clone()
-                    }
-                };
-                assert_close(name, &format!("gradient of {key}"), &found, expected, FORWARD);
+                if ["vectors", "linear"].contains(&key.as_str()) {
+                    continue;
+                }
+                let path = path(case.model_name(), key);
+                let found = pass.dense.iter().find(|(name, _)| *name == path);
+                let found = &found.unwrap_or_else(|| panic!("{name}: no gradient of `{path}`")).1;
+                assert_close(name, &format!("gradient of {key}"), found, expected, FORWARD);
             }
         }
     }
@@ -285,8 +307,8 @@ fn ten_steps_are_pytorchs() {
             let moment = Moment { step: last, rate_factor: 1.0, batch_size: training.batch_size.get() };
             trainer.embedding.catch_up_all(moment);
             for (table_name, table) in trainer.embedding.tables() {
-                let expected = &steps[format!("final_{table_name}")];
-                assert_close(name, table_name, &table.part(0), expected, FINAL);
+                let expected = case.of_table(table_name, |name| &steps[format!("final_{name}")]);
+                assert_close(name, table_name, &table.part(0), &expected, FINAL);
             }
             for (weight, expected) in steps["final_weights"].as_object().unwrap() {
                 assert_close(name, weight, &case.weight(&trainer, weight), expected, FINAL);

@@ -3,6 +3,7 @@
 //!
 //! Rendle, ICDM 2010, Lemma 3.1. The products and sums are one operation on the CPU, composed of burn's operations elsewhere.
 
+pub mod field_aware;
 pub mod kernel;
 pub mod products;
 
@@ -106,6 +107,32 @@ pub fn pair_products_composed(vectors: Tensor<3>) -> Tensor<2> {
     products.reshape([batch, fields * fields]).select(PARTNERS, upper)
 }
 
+/// The inner products of all pairs of field-aware vectors, in the order of [`pairs`]: of the left field's vector for the right
+/// one with the right field's vector for the left one (Juan et al., RecSys 2016).
+///
+/// # Shapes
+/// - vectors: `[batch, fields, fields * dim]`, a field's vectors in the order of their partners
+/// - returns: `[batch, pairs]`
+pub fn field_aware_products(vectors: Tensor<3>) -> Tensor<2> {
+    if has_fused_kernels(&vectors.device()) {
+        let products = <Dispatch as PairwiseOps>::pairwise(vectors.into_dispatch(), Pooling::FieldAware);
+        return Tensor::from_dispatch(products);
+    }
+    field_aware_products_composed(vectors)
+}
+
+/// The same of burn's own operations.
+pub fn field_aware_products_composed(vectors: Tensor<3>) -> Tensor<2> {
+    const PARTNERS: usize = 1;
+    const DIM: usize = 3;
+    let [batch, fields, width] = vectors.dims();
+    let upper = positions(pairs(fields).map(|(left, right)| left * fields + right), &vectors.device());
+    let vectors = vectors.reshape([batch, fields, fields, width / fields]);
+    // entry (i, j) is the product of the pair and so is entry (j, i)
+    let products = (vectors.clone() * vectors.swap_dims(1, 2)).sum_dim(DIM).reshape([batch, fields * fields]);
+    products.select(PARTNERS, upper)
+}
+
 /// What becomes of the pairs' products.
 #[derive(Clone, Copy, Debug)]
 pub enum Pooling {
@@ -115,6 +142,8 @@ pub enum Pooling {
     Sum,
     /// Inner products as they are: a number a pair.
     None,
+    /// Inner products of the vectors that two fields have for each other: a number a pair.
+    FieldAware,
 }
 
 /// The operation as backends see it.
@@ -160,6 +189,12 @@ impl PairwiseKernels for Flex {
                 products::products_forward(vectors.storage(), fields, dim, batch, &mut output);
                 flex::tensor(output, [batch, pairs])
             }
+            Pooling::FieldAware => {
+                let pairs = pair_count(fields);
+                let mut output = vec![0.0; batch * pairs];
+                field_aware::forward(vectors.storage(), fields, dim / fields, batch, &mut output);
+                flex::tensor(output, [batch, pairs])
+            }
         }
     }
 
@@ -170,17 +205,18 @@ impl PairwiseKernels for Flex {
     ) -> FloatTensor<Self> {
         let [batch, fields, dim] = vectors.shape().dims();
         let (vectors, gradient) = (vectors.to_contiguous(), gradient.to_contiguous());
-        if let Pooling::Dot = pooling {
-            let output = kernel::dot_gradients(vectors.storage(), gradient.storage(), fields, dim);
-            return flex::tensor(output, [batch, fields, dim]);
-        }
-        let mut output = vec![0.0; batch * fields * dim];
-        let backward = match pooling {
-            Pooling::Dot => kernel::dot_backward,
-            Pooling::Sum => kernel::sum_backward,
-            Pooling::None => products::products_backward,
+        let (vectors, gradient) = (vectors.storage(), gradient.storage());
+        let added = |backward: fn(&[f32], &[f32], usize, usize, &mut [f32])| {
+            let mut output = vec![0.0; batch * fields * dim];
+            backward(vectors, gradient, fields, dim, &mut output);
+            output
         };
-        backward(vectors.storage(), gradient.storage(), fields, dim, &mut output);
+        let output = match pooling {
+            Pooling::Dot => kernel::dot_gradients(vectors, gradient, fields, dim),
+            Pooling::Sum => added(kernel::sum_backward),
+            Pooling::None => added(products::products_backward),
+            Pooling::FieldAware => field_aware::gradients(vectors, gradient, fields, dim / fields),
+        };
         flex::tensor(output, [batch, fields, dim])
     }
 }
@@ -242,6 +278,12 @@ mod tests {
         near(
             run(&|vectors| pair_products(vectors).flatten(0, 1)),
             run(&|vectors| pair_products_composed(vectors).flatten(0, 1)),
+        );
+        let partners =
+            |vectors: Tensor<3>| Tensor::cat(vec![vectors.clone(), vectors.mul_scalar(0.5)], 2).narrow(2, 1, 4);
+        near(
+            run(&|vectors| field_aware_products(partners(vectors)).flatten(0, 1)),
+            run(&|vectors| field_aware_products_composed(partners(vectors)).flatten(0, 1)),
         );
     }
 
