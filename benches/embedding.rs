@@ -76,7 +76,8 @@ fn catch_up(bencher: Bencher, rows: usize) {
 
 fn gradients(batch: &Batch) -> TableGradients {
     let dim = EmbeddingConfig::default().dim.get();
-    TableGradients { vectors: Some(vec![1e-3; batch.unique.len() * dim]), linear: Some(vec![1e-3; batch.unique.len()]) }
+    let vectors = vec![1e-3; batch.unique.len() * dim];
+    TableGradients { vectors: Some(vectors), linear: Some(vec![1e-3; batch.unique.len()]), partners: None }
 }
 
 fn apply(bencher: Bencher, rows: usize, optimizer: RowOptimizer) {
