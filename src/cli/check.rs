@@ -41,6 +41,9 @@ pub(super) struct CheckArgs {
     json: bool,
 }
 
+/// Above it, the config to start from has no vectors for partners.
+const LARGE_TABLE_BYTES: u64 = 1 << 30;
+
 /// What is wrong, where, and what to do.
 struct Problem {
     what: String,
@@ -52,7 +55,7 @@ struct Problem {
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let limit_bytes = if args.quick { QUICK_BYTES } else { u64::MAX };
     let mut problems = Vec::new();
-    let (config, mut toml) = if let Some(path) = &args.config {
+    let (mut config, mut toml) = if let Some(path) = &args.config {
         (Config::load(path, &args.set)?, None)
     } else {
         let (config, toml) = start(&args.data, &mut problems)?;
@@ -66,9 +69,15 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     add_problems(&facts, &mut problems);
     if let Some(toml) = &mut toml {
         toml.push_str(&fields_toml(&facts, config.data.format));
-        toml.push_str("\n[model.secn]\n\n[training]\nepochs = 10\nbatch_size = 256\n");
+        let table = Sizes::of(&config, &facts).table_bytes;
+        let model = if table > LARGE_TABLE_BYTES {
+            format!("# with vectors for partners the table would take {} MiB\npartner_dim = 0\n", table >> 20)
+        } else {
+            String::new()
+        };
+        toml.push_str(&format!("\n[model.secn]\n{model}\n[training]\nepochs = 10\nbatch_size = 256\n"));
         let checked = toml::from_str::<Config>(toml);
-        checked.context("a defect: the config to start from can't be read")?;
+        config.model = checked.context("a defect: the config to start from can't be read")?.model;
     }
     let sizes = Sizes::of(&config, &facts);
     if args.json {

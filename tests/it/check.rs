@@ -71,6 +71,23 @@ fn formats_are_known_by_their_first_lines() {
     assert_trains(&experiment, &found);
 }
 
+/// 300 fields of 400 values, each seen twice: 120,000 ids with 300 vectors of 4 numbers, as many moments beside them.
+#[test]
+fn the_config_to_start_from_has_no_vectors_for_partners_where_they_would_fill_the_memory() {
+    let experiment = Experiment::new(FM);
+    let table = |fields: usize| {
+        let names: String = (0..fields).map(|field| format!(",f{field}")).collect();
+        let row = |row: usize| format!("{}{}\n", row % 2, format!(",v{}", row / 2).repeat(fields));
+        let found = check(&experiment, "wide.csv", &format!("click{names}\n{}", (0..800).map(row).collect::<String>()));
+        let is_without = found["config"].as_str().unwrap().contains("\npartner_dim = 0\n");
+        (is_without, found["estimates"]["table_bytes"].as_u64().unwrap())
+    };
+    let (is_without, bytes) = table(300);
+    assert!(is_without && bytes < 100 << 20, "{bytes}");
+    let (is_without, bytes) = table(3);
+    assert!(!is_without && bytes < 100 << 20, "{bytes}");
+}
+
 #[test]
 fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
     let experiment = Experiment::new(FM);
