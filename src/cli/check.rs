@@ -75,7 +75,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
         } else {
             String::new()
         };
-        toml.push_str(&format!("\n[model.secn]\n{model}\n[training]\nepochs = 10\nbatch_size = 256\n"));
+        toml.extend(["\n[model.secn]\n", &model, "\n[training]\nepochs = 10\nbatch_size = 256\n"]);
         let checked = toml::from_str::<Config>(toml);
         config.model = checked.context("a defect: the config to start from can't be read")?.model;
     }

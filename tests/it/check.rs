@@ -76,9 +76,11 @@ fn formats_are_known_by_their_first_lines() {
 fn the_config_to_start_from_has_no_vectors_for_partners_where_they_would_fill_the_memory() {
     let experiment = Experiment::new(FM);
     let table = |fields: usize| {
-        let names: String = (0..fields).map(|field| format!(",f{field}")).collect();
+        let names: Vec<String> = (0..fields).map(|field| format!("f{field}")).collect();
+        let names = names.join(",");
         let row = |row: usize| format!("{}{}\n", row % 2, format!(",v{}", row / 2).repeat(fields));
-        let found = check(&experiment, "wide.csv", &format!("click{names}\n{}", (0..800).map(row).collect::<String>()));
+        let found =
+            check(&experiment, "wide.csv", &format!("click,{names}\n{}", (0..800).map(row).collect::<String>()));
         let is_without = found["config"].as_str().unwrap().contains("\npartner_dim = 0\n");
         (is_without, found["estimates"]["table_bytes"].as_u64().unwrap())
     };
