@@ -30,7 +30,11 @@ static ALLOCATOR: secn::allocator::Allocator = secn::allocator::Allocator;
 
 /// Different batches that take turns, so that rows come from memory as in training.
 const TURNS: u64 = 16;
-const MODELS: [(&str, &str); 3] = [("lr", "[lr]"), ("fm", "[fm]"), ("secn-paper", "[secn]\nlinear = false\nmlp = []")];
+const MODELS: [(&str, &str); 3] = [
+    ("lr", "[lr]"),
+    ("fm", "[fm]"),
+    ("secn-paper", "[secn]\nhead = \"uniform\"\nlinear = false\npartner_dim = 0\nmlp = []"),
+];
 
 /// One measurement.
 #[derive(Clone, Copy)]

@@ -55,15 +55,20 @@ fn deepfm(bencher: Bencher, rows: usize) {
 
 #[divan::bench(args = BATCHES)]
 fn secn_paper(bencher: Bencher, rows: usize) {
-    steps(bencher, rows, "[secn]\nlinear = false\nmlp = []");
+    steps(bencher, rows, "[secn]\nhead = \"uniform\"\nlinear = false\npartner_dim = 0\nmlp = []");
+}
+
+#[divan::bench(args = BATCHES)]
+fn secn(bencher: Bencher, rows: usize) {
+    steps(bencher, rows, "[secn]");
 }
 
 #[divan::bench(args = BATCHES)]
 fn secn_gate(bencher: Bencher, rows: usize) {
-    steps(bencher, rows, "[secn]\nproduct = \"gate\"\nactivation = \"gate-relu\"");
+    steps(bencher, rows, "[secn]\npartner_dim = 0\nproduct = \"gate\"\nactivation = \"gate-relu\"");
 }
 
 #[divan::bench(args = BATCHES)]
 fn secn_attention(bencher: Bencher, rows: usize) {
-    steps(bencher, rows, "[secn]\nattention = { heads = 2, dim = 16 }");
+    steps(bencher, rows, "[secn]\npartner_dim = 0\nattention = { heads = 2, dim = 16 }");
 }

@@ -20,6 +20,16 @@ use crate::{
 
 /// Of each file that is read under `--quick`.
 const QUICK_BYTES: u64 = 64 << 20;
+
+/// Buckets of a number in the config to start from.
+const QUANTILES: u64 = 32;
+
+/// With a larger table, the config to start from has no vectors for partners.
+const LARGE_TABLE_BYTES: u64 = 1 << 30;
+
+/// The same with more fields: of 64, the vectors for partners of 4,096 rows take 256 MiB.
+const MANY_FIELDS: usize = 64;
+
 const MIB: f64 = 1_048_576.0;
 
 #[derive(Args)]
@@ -40,9 +50,6 @@ pub(super) struct CheckArgs {
     #[arg(long)]
     json: bool,
 }
-
-/// Above it, the config to start from has no vectors for partners.
-const LARGE_TABLE_BYTES: u64 = 1 << 30;
 
 /// What is wrong, where, and what to do.
 struct Problem {
@@ -69,13 +76,12 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     add_problems(&facts, &mut problems);
     if let Some(toml) = &mut toml {
         toml.push_str(&fields_toml(&facts, config.data.format));
-        let table = Sizes::of(&config, &facts).table_bytes;
-        let model = if table > LARGE_TABLE_BYTES {
-            format!("# with vectors for partners the table would take {} MiB\npartner_dim = 0\n", table >> 20)
+        let model = if has_room_for_partners(&config, &facts) {
+            ""
         } else {
-            String::new()
+            "# vectors for partners take much memory with so many ids, or fields\npartner_dim = 0\n"
         };
-        toml.extend(["\n[model.secn]\n", &model, "\n[training]\nepochs = 10\nbatch_size = 256\n"]);
+        toml.extend(["\n[model.secn]\n", model, "\n[training]\nepochs = 10\nbatch_size = 256\n"]);
         let checked = toml::from_str::<Config>(toml);
         config.model = checked.context("a defect: the config to start from can't be read")?.model;
     }
@@ -103,7 +109,7 @@ fn start(data: &[String], problems: &mut Vec<Problem>) -> anyhow::Result<(Config
     problems.extend(guess.notes.into_iter().map(|what| Problem { what, todo: None, grave: false }));
     let files: Vec<String> = data.iter().map(|file| format!("{file:?}")).collect();
     let toml = format!(
-        "[data]\n{}\ntrain = [{}]\nvalidation = 0.1\n\n[embedding]\ndim = 32\n",
+        "[data]\n{}\ntrain = [{}]\nvalidation = 0.1\n\n[embedding]\ndim = 16\n",
         guess.lines.join("\n"),
         files.join(", ")
     );
@@ -179,12 +185,20 @@ fn fields_toml(facts: &RowFacts, format: FormatName) -> String {
     if numeric.is_empty() || matches!(format, FormatName::Libsvm | FormatName::Libffm) {
         return String::new();
     }
-    let lines = numeric.iter().map(|field| format!("{:?} = {{ numeric = \"quantile:32\" }}\n", field.name));
+    let lines = numeric.iter().map(|field| format!("{:?} = {{ numeric = \"quantile:{QUANTILES}\" }}\n", field.name));
     format!(
         "\n# Amounts. Take out the line of a number that names something (a user, an item, a place): left out, it is a category.\n\
          [features.fields]\n{}",
         lines.collect::<String>()
     )
+}
+
+/// Whether a table with vectors for partners stays small. Rows that were not read may hold any number of ids.
+fn has_room_for_partners(config: &Config, facts: &RowFacts) -> bool {
+    let ids = |field: &FieldFacts| if field.looks_numeric { field.kept.min(QUANTILES) } else { field.kept };
+    let ids: u64 = facts.fields.iter().map(ids).sum();
+    let row = config.embedding.row_bytes(config.model.needs(), facts.fields.len()) as u64;
+    !facts.cut && facts.fields.len() <= MANY_FIELDS && ids * row <= LARGE_TABLE_BYTES
 }
 
 /// What is built from the data, before it is.

@@ -169,7 +169,8 @@ impl Embedding {
             let gradient = match name {
                 VECTORS => &gradients.vectors,
                 LINEAR => &gradients.linear,
-                _ => &gradients.partners,
+                PARTNERS => &gradients.partners,
+                _ => &None,
             };
             if let Some(gradient) = gradient {
                 table.apply(&batch.unique, &batch.unique_starts, gradient, step);

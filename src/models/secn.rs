@@ -2,7 +2,7 @@
 //!
 //! Liu et al. 2024, "A Recommendation Model Utilizing Separation Embedding and Self-Attention for Feature Mining",
 //! arXiv 2410.15026. Beyond the paper: first-order weights, other products, residuals and activations of the cross
-//! layers, FwFM's pairs, and a parallel MLP on the vectors or, as fwumious wabbit's deep FFM has it, on the products of
+//! layers, FwFM's pairs, FFM's vectors for partners (Juan et al., RecSys 2016), and a parallel MLP on the vectors or, as fwumious wabbit's deep FFM has it, on the products of
 //! their pairs; `configs/criteo/secn-paper.toml` has the paper's own form. Several networks share the vectors' numbers between
 //! them (as those of multi-embedding, Guo et al., ICML 2024, arXiv 2310.04400, have a table each), each trained on the labels
 //! for itself, as the members of TabM are (Gorishniy et al., ICLR 2025, arXiv 2410.24210).
@@ -23,7 +23,7 @@ use crate::{
         mlp::{Mlp, MlpConfig},
         pairwise::{field_aware_products, pair_count, pair_products},
     },
-    ranges::{Count, Share},
+    ranges::{Count, Share, Within},
 };
 
 /// `[model.secn]`; the defaults are a network of the paper's form, an MLP on the pairs' products, first-order weights
@@ -56,8 +56,10 @@ pub struct SecnConfig {
     pub pairs: bool,
     /// Numbers of the vectors that a feature has beside its own, one for each partner field (FFM's): the sum of these pairs'
     /// products is added to the logit, and an MLP that reads products reads them too. A feature has
-    /// `fields * partner_dim` numbers for them. 0: none. Default 4; none with several members.
-    pub partner_dim: usize,
+    /// `fields * partner_dim` numbers for them. 0: none. Default 4 with one member, 0 with
+    /// several, which have no such vectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partner_dim: Option<Within<0, 4096>>,
     /// Units of a parallel MLP. Default `[64]`.
     pub mlp: Vec<Count>,
     /// What the MLP reads: `"vectors"`, `"products"` of all pairs of vectors (default), or `"both"`.
@@ -127,7 +129,7 @@ impl Default for SecnConfig {
             linear: true,
             attention: None,
             pairs: false,
-            partner_dim: 4,
+            partner_dim: None,
             mlp: counts(64, 1),
             mlp_input: MlpInput::default(),
             dropout: None,
@@ -138,18 +140,19 @@ impl Default for SecnConfig {
 
 impl Settings for SecnConfig {
     fn needs(&self) -> Needs {
-        let vectors = match (self.partner_dim, self.members.get()) {
-            (1.., 1) => Vectors::OneAndPartners { partner_dim: self.partner_dim },
-            _ => Vectors::One,
+        let vectors = match self.partner_dim() {
+            0 => Vectors::One,
+            partner_dim => Vectors::OneAndPartners { partner_dim },
         };
         Needs { vectors, linear: self.linear }
     }
 
     fn check(&self, _dim: usize) -> Result<(), String> {
-        const WIDEST: usize = 4096;
-        if self.partner_dim > WIDEST {
-            let found = self.partner_dim;
-            return Err(format!("`model.secn.partner_dim`: expected a number from 0 to {WIDEST}, found {found}"));
+        let (dim, members) = (self.partner_dim(), self.members.get());
+        if dim > 0 && members > 1 {
+            return Err(format!(
+                "`model.secn.partner_dim`: expected 0 with `model.secn.members = {members}`, found {dim}; leave one of both"
+            ));
         }
         Ok(())
     }
@@ -167,12 +170,17 @@ impl SecnConfig {
             }
         };
         let shares = shares(shape.dim, self.members.get().min(shape.dim));
-        let partners = self.has_partners(shape.fields);
+        let partners = self.partner_dim() > 0;
         Secn { members: shares.enumerate().map(member).collect(), linear: self.linear, partners }
     }
 
-    fn has_partners(&self, fields: usize) -> bool {
-        self.needs().vectors.partners_width(fields) > 0
+    fn partner_dim(&self) -> usize {
+        const USUAL: usize = 4;
+        match self.partner_dim {
+            Some(dim) => dim.get() as usize,
+            None if self.members.get() == 1 => USUAL,
+            None => 0,
+        }
     }
 
     fn init_member(&self, shape: Shape, parameters: &Parameters) -> Member {
@@ -190,7 +198,7 @@ impl SecnConfig {
             },
             bias: parameters.zeros("bias", [1]),
             mlp: (!self.mlp.is_empty())
-                .then(|| mlp.init("mlp", self.mlp_input.width(shape, self.has_partners(fields)), parameters)),
+                .then(|| mlp.init("mlp", self.mlp_input.width(shape, self.partner_dim() > 0), parameters)),
             mlp_input: self.mlp_input,
             pairs: self.pairs.then(|| parameters.constant("pairs", [pair_count(fields), 1], 1.0)),
         }

@@ -11,7 +11,8 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub(crate) const SECN: &str = "[model.secn]\nmembers = 2\nlayers = 2\n";
+pub(crate) const SECN: &str = "[model.secn]\nlayers = 2\n";
+pub(crate) const SECN_MEMBERS: &str = "[model.secn]\nmembers = 2\nlayers = 2\n";
 pub(crate) const FM: &str = "[model.fm]\n";
 pub(crate) const DEEPFM: &str = "[model.deepfm]\nmlp = [32, 16]\ndropout = 0.2\nbatch_norm = true\n";
 

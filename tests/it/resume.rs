@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::experiment::{DEEPFM, Experiment, FM, SECN, json};
+use crate::experiment::{DEEPFM, Experiment, FM, SECN, SECN_MEMBERS, json};
 
 /// The weights that `eval` reads and all that `--resume` reads.
 const WEIGHTS: [&str; 5] = [
@@ -37,7 +37,7 @@ fn deepfm_with_dropout_and_batch_norm_resumes_to_the_bits_of_a_run_that_was_neve
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    for model in [SECN, FM, DEEPFM] {
+    for model in [SECN, SECN_MEMBERS, FM, DEEPFM] {
         let experiment = Experiment::new(model);
         for threads in ["1", "2"] {
             // each prepares its data anew
@@ -63,7 +63,7 @@ fn resuming_a_finished_run_changes_no_bit() {
 fn eval_gives_the_test_metrics_of_train() {
     // both score the same weights with the same kernels; only the batches' borders differ
     const TOLERANCE: f64 = 1e-6;
-    for model in [SECN, FM, DEEPFM] {
+    for model in [SECN, SECN_MEMBERS, FM, DEEPFM] {
         let experiment = Experiment::new(model);
         let trained = json(experiment.train("run").args(SETTINGS));
         let evaluated = json(&mut experiment.eval("run"));
