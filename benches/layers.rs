@@ -44,8 +44,8 @@ fn stack(bencher: Bencher, batch: usize, product: Product, activation: Activatio
     let (vectors, gradient) = (numbers(4, batch * FIELDS * DIM, 0.5), numbers(5, batch * DIM, 1.0));
     let mut output = vec![0.0; batch * DIM];
     bencher.counter(ItemsCount::new(batch)).counter(CyclesCount::new(batch * OPERATIONS)).bench_local(|| {
-        kernel::forward(form, &weights, black_box(&vectors), DIM, true, &mut output);
-        kernel::backward(form, &weights, black_box(&vectors), DIM, true, &gradient)
+        let kept = kernel::forward_keeping(form, &weights, black_box(&vectors), DIM, true, &mut output);
+        kernel::backward(form, &weights, black_box(&vectors), DIM, true, &kept, &gradient)
     });
 }
 

@@ -1,5 +1,7 @@
 //! The whole stack as one differentiable operation of the CPU backend, through burn's backend extension.
 
+use std::sync::Arc;
+
 use burn::{
     backend::{
         Autodiff, Backend, Dispatch, Flex, TensorMetadata,
@@ -14,7 +16,7 @@ use burn::{
     tensor::Tensor,
 };
 
-use super::kernel::{self, Form, Weights};
+use super::kernel::{self, Form, Kept, Weights};
 use crate::layers::flex;
 
 /// `[batch, dim]`: the sum of `H(L)` over the fields.
@@ -69,10 +71,12 @@ pub trait StackOps: Backend {
 /// Forward and backward pass of a backend that has them; inputs are `[vectors, cross, residual, bias]`.
 pub trait StackKernels: Backend {
     fn stack_forward(inputs: [FloatTensor<Self>; 4], form: Form, pooled: bool) -> FloatTensor<Self>;
+    fn stack_forward_keeping(inputs: [FloatTensor<Self>; 4], form: Form, pooled: bool) -> (FloatTensor<Self>, Kept);
     fn stack_backward(
         inputs: [FloatTensor<Self>; 4],
         form: Form,
         pooled: bool,
+        kept: &Kept,
         gradient: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 4];
 }
@@ -92,21 +96,23 @@ impl StackOps for Flex {
 
 impl StackKernels for Flex {
     fn stack_forward(inputs: [FloatTensor<Self>; 4], form: Form, pooled: bool) -> FloatTensor<Self> {
-        let inputs = inputs.map(|input| input.to_contiguous());
-        let [vectors, cross, residual, bias] = &inputs;
-        let [batch, fields, dim] = vectors.shape().dims();
-        let [layers, ..] = cross.shape().dims::<3>();
-        let weights =
-            Weights { cross: cross.storage(), residual: residual.storage(), bias: bias.storage(), layers, fields };
-        let mut output = vec![0.0; if pooled { batch * dim } else { batch * fields * dim }];
-        kernel::forward(form, &weights, vectors.storage(), dim, pooled, &mut output);
-        if pooled { flex::tensor(output, [batch, dim]) } else { flex::tensor(output, [batch, fields, dim]) }
+        run_forward(&inputs, pooled, |weights, vectors, dim, output| {
+            kernel::forward(form, weights, vectors, dim, pooled, output);
+        })
+        .0
+    }
+
+    fn stack_forward_keeping(inputs: [FloatTensor<Self>; 4], form: Form, pooled: bool) -> (FloatTensor<Self>, Kept) {
+        run_forward(&inputs, pooled, |weights, vectors, dim, output| {
+            kernel::forward_keeping(form, weights, vectors, dim, pooled, output)
+        })
     }
 
     fn stack_backward(
         inputs: [FloatTensor<Self>; 4],
         form: Form,
         pooled: bool,
+        kept: &Kept,
         gradient: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 4] {
         let inputs = inputs.map(|input| input.to_contiguous());
@@ -116,7 +122,7 @@ impl StackKernels for Flex {
         let [layers, ..] = cross.shape().dims::<3>();
         let weights =
             Weights { cross: cross.storage(), residual: residual.storage(), bias: bias.storage(), layers, fields };
-        let gradients = kernel::backward(form, &weights, vectors.storage(), dim, pooled, gradient.storage());
+        let gradients = kernel::backward(form, &weights, vectors.storage(), dim, pooled, kept, gradient.storage());
         [
             flex::tensor(gradients.vectors, [batch, fields, dim]),
             flex::tensor(gradients.cross, [layers, fields, fields]),
@@ -126,16 +132,33 @@ impl StackKernels for Flex {
     }
 }
 
+/// The output of a pass over the inputs' memory, and what that pass returns.
+fn run_forward<R>(
+    inputs: &[FloatTensor<Flex>; 4],
+    pooled: bool,
+    pass: impl FnOnce(&Weights, &[f32], usize, &mut [f32]) -> R,
+) -> (FloatTensor<Flex>, R) {
+    let [vectors, cross, residual, bias] = inputs.each_ref().map(FloatTensor::<Flex>::to_contiguous);
+    let [batch, fields, dim] = vectors.shape().dims();
+    let [layers, ..] = cross.shape().dims::<3>();
+    let weights =
+        Weights { cross: cross.storage(), residual: residual.storage(), bias: bias.storage(), layers, fields };
+    let mut output = vec![0.0; if pooled { batch * dim } else { batch * fields * dim }];
+    let result = pass(&weights, vectors.storage(), dim, &mut output);
+    let output = if pooled { flex::tensor(output, [batch, dim]) } else { flex::tensor(output, [batch, fields, dim]) };
+    (output, result)
+}
+
 #[derive(Debug)]
 struct Stack;
 
 impl<B: StackKernels> Backward<B, 4> for Stack {
-    type State = ([FloatTensor<B>; 4], Form, bool);
+    type State = ([FloatTensor<B>; 4], Form, bool, Arc<Kept>);
 
     fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<B>(&ops.node);
-        let (inputs, form, pooled) = ops.state;
-        let results = B::stack_backward(inputs, form, pooled, gradient);
+        let (inputs, form, pooled, kept) = ops.state;
+        let results = B::stack_backward(inputs, form, pooled, &kept, gradient);
         for (parent, result) in ops.parents.into_iter().zip(results) {
             if let Some(parent) = parent {
                 gradients.register::<B>(parent.id, result);
@@ -158,8 +181,8 @@ impl<B: StackKernels, C: CheckpointStrategy> StackOps for Autodiff<B, C> {
         match Stack.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let inputs = inputs.map(FloatTensor::<Self>::into_primitive);
-                let output = B::stack_forward(inputs.clone(), form, pooled);
-                prepared.finish((inputs, form, pooled), output)
+                let (output, kept) = B::stack_forward_keeping(inputs.clone(), form, pooled);
+                prepared.finish((inputs, form, pooled, Arc::new(kept)), output)
             }
             OpsKind::UnTracked(prepared) => {
                 prepared.finish(B::stack_forward(inputs.map(FloatTensor::<Self>::into_primitive), form, pooled))

@@ -24,13 +24,13 @@ pub(super) trait Real:
     Copy + Default + PartialOrd + Add<Output = Self> + AddAssign + Mul<Output = Self> + Send + Sync + 'static
 {
     /// Lends `packets` of this thread's scratch memory, aligned to cache lines and holding anything.
-    fn with_scratch(packets: usize, work: impl FnOnce(&mut [Packet<Self>]));
+    fn with_scratch<R>(packets: usize, work: impl FnOnce(&mut [Packet<Self>]) -> R) -> R;
 }
 
 macro_rules! real {
     ($real:ty) => {
         impl Real for $real {
-            fn with_scratch(packets: usize, work: impl FnOnce(&mut [Packet<Self>])) {
+            fn with_scratch<R>(packets: usize, work: impl FnOnce(&mut [Packet<Self>]) -> R) -> R {
                 const CACHE_LINE: usize = 64;
                 thread_local! { static SCRATCH: RefCell<Vec<$real>> = const { RefCell::new(Vec::new()) } }
                 SCRATCH.with_borrow_mut(|scratch| {
@@ -40,8 +40,8 @@ macro_rules! real {
                     }
                     let start = scratch.as_ptr().align_offset(CACHE_LINE);
                     let (aligned, _) = scratch[start..].as_chunks_mut();
-                    work(&mut aligned[..packets]);
-                });
+                    work(&mut aligned[..packets])
+                })
             }
         }
     };

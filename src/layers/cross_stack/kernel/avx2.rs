@@ -1,6 +1,6 @@
 //! The kernel's vectors as AVX2 and FMA instructions of x86-64.
 //!
-//! Everything above is safe code that is generic over [`Lanes`]; it is compiled a second time here, inlined into two
+//! Everything above is safe code that is generic over [`Lanes`]; it is compiled a second time here, inlined into
 //! functions that may use the instructions. `benches/layers.rs` measures what that brings.
 
 #![expect(
@@ -22,6 +22,8 @@ pub(super) fn kernels() -> Option<Kernels<f32>> {
         // SAFETY: both features were just detected.
         forward_block: |plan, block, scratch| unsafe { forward(plan, block, scratch) },
         // SAFETY: both features were just detected.
+        keeping_block: |plan, block, scratch| unsafe { forward_keeping(plan, block, scratch) },
+        // SAFETY: both features were just detected.
         backward_chunk: |plan, chunk, scratch| unsafe { backward(plan, chunk, scratch) },
     })
 }
@@ -29,6 +31,11 @@ pub(super) fn kernels() -> Option<Kernels<f32>> {
 #[target_feature(enable = "avx2,fma")]
 fn forward(plan: &Plan<f32>, block: ForwardBlock<f32>, scratch: &mut [Packet<f32>]) {
     block::forward::<Avx2>(plan, block, scratch);
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn forward_keeping(plan: &Plan<f32>, block: ForwardBlock<f32>, scratch: &mut [Packet<f32>]) -> Vec<Packet<f32>> {
+    block::forward_keeping::<Avx2>(plan, block, scratch)
 }
 
 #[target_feature(enable = "avx2,fma")]

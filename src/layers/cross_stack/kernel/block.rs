@@ -24,6 +24,8 @@ pub(super) struct ForwardBlock<'a, T> {
 /// The rows of some blocks, the gradient of their output, and where theirs go.
 pub(super) struct BackwardChunk<'a, T> {
     pub(super) vectors: &'a [T],
+    /// What [`forward_keeping`] returned for each block; empty where it is to be computed again.
+    pub(super) kept: &'a [Vec<Packet<T>>],
     pub(super) gradient: &'a [T],
     pub(super) vector_gradients: &'a mut [T],
     /// Sums over the chunk: `W_C` of all layers, `W_R`, bias; zero at the start.
@@ -35,9 +37,20 @@ pub(super) fn forward_packets<T: Real>(plan: &Plan<T>) -> usize {
     4 * plan.state_packets()
 }
 
+/// Scratch memory of [`forward_keeping`].
+pub(super) fn keeping_packets<T: Real>(plan: &Plan<T>) -> usize {
+    plan.state_packets() + kept_packets(plan)
+}
+
 /// Scratch memory of [`backward`].
 pub(super) fn backward_packets<T: Real>(plan: &Plan<T>) -> usize {
-    (2 * plan.layers + 5) * plan.state_packets()
+    5 * plan.state_packets() + kept_packets(plan)
+}
+
+/// What a block keeps of its way forward: all hidden states, and the gates where sums are separate.
+pub(super) fn kept_packets<T: Real>(plan: &Plan<T>) -> usize {
+    let buffers = if plan.form.is_merged() { plan.layers } else { 2 * plan.layers };
+    buffers * plan.state_packets()
 }
 
 /// Runs a block through the layers.
@@ -52,23 +65,102 @@ pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, block: ForwardBlock<L::Rea
         forward_layer::<L>(plan, layer, columns, [hidden, start], [next, gate]);
         mem::swap(&mut hidden, &mut next);
     }
+    finish_forward::<L>(plan, hidden, gate, output);
+}
+
+/// Does the same and returns what [`backward`] would otherwise compute again.
+#[inline(always)]
+pub(super) fn forward_keeping<L: Lanes>(
+    plan: &Plan<L::Real>,
+    block: ForwardBlock<L::Real>,
+    scratch: &mut [Packet<L::Real>],
+) -> Vec<Packet<L::Real>> {
+    let ForwardBlock { vectors, output } = block;
+    let (start, passed) = scratch.split_at_mut(plan.state_packets());
+    load(plan, vectors, start);
+    pass_layers::<L>(plan, vectors.len() / plan.fields, start, passed);
+    let kept = passed.to_vec();
+    // the first buffer is free: the last state is in what is kept
+    finish_forward::<L>(plan, Passed::new(plan, start, &kept).output(plan.layers - 1), passed, output);
+    kept
+}
+
+/// The output of the last hidden state; `free` is overwritten.
+#[inline(always)]
+fn finish_forward<L: Lanes>(
+    plan: &Plan<L::Real>,
+    hidden: &[Packet<L::Real>],
+    free: &mut [Packet<L::Real>],
+    output: &mut [L::Real],
+) {
     if plan.pooled {
-        pool::<L>(plan, hidden, &mut gate[..packets(columns)]);
-        copy(output, &gate.as_flattened()[..columns]);
+        let columns = output.len();
+        pool::<L>(plan, hidden, &mut free[..packets(columns)]);
+        copy(output, &free.as_flattened()[..columns]);
     } else {
         store(plan, hidden, output);
+    }
+}
+
+/// The layers from `H(0)` on, keeping every state and gate.
+#[inline(always)]
+fn pass_layers<L: Lanes>(
+    plan: &Plan<L::Real>,
+    columns: usize,
+    start: &[Packet<L::Real>],
+    passed: &mut [Packet<L::Real>],
+) {
+    let size = plan.state_packets();
+    let (states, gates) = passed.split_at_mut(plan.layers * size);
+    for layer in 0..plan.layers {
+        let (before, after) = states.split_at_mut(layer * size);
+        let input = if layer == 0 { start } else { &before[(layer - 1) * size..] };
+        let gate = if gates.is_empty() { &mut [] } else { &mut gates[layer * size..][..size] };
+        forward_layer::<L>(plan, layer, columns, [input, start], [&mut after[..size], gate]);
+    }
+}
+
+/// What a block's layers had and gave on the way forward.
+#[derive(Clone, Copy)]
+struct Passed<'a, T> {
+    /// Packets of one state.
+    size: usize,
+    /// `H(0)`
+    start: &'a [Packet<T>],
+    /// `H(1)` to `H(L)`.
+    states: &'a [Packet<T>],
+    /// What each layer's product was multiplied with, `W_C H` or its ReLU; empty where sums are merged.
+    gates: &'a [Packet<T>],
+}
+
+impl<'a, T: Real> Passed<'a, T> {
+    fn new(plan: &Plan<T>, start: &'a [Packet<T>], passed: &'a [Packet<T>]) -> Self {
+        let size = plan.state_packets();
+        let (states, gates) = passed.split_at(plan.layers * size);
+        Self { size, start, states, gates }
+    }
+
+    fn input(&self, layer: usize) -> &'a [Packet<T>] {
+        if layer == 0 { self.start } else { self.output(layer - 1) }
+    }
+
+    fn output(&self, layer: usize) -> &'a [Packet<T>] {
+        &self.states[layer * self.size..][..self.size]
+    }
+
+    fn gate(&self, layer: usize) -> &'a [Packet<T>] {
+        if self.gates.is_empty() { &[] } else { &self.gates[layer * self.size..][..self.size] }
     }
 }
 
 /// Runs the blocks of a chunk through the layers and back.
 #[inline(always)]
 pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::Real>, scratch: &mut [Packet<L::Real>]) {
-    let BackwardChunk { vectors, gradient, vector_gradients, sums } = chunk;
+    let BackwardChunk { vectors, kept, gradient, vector_gradients, sums } = chunk;
     let block_len = plan.block_rows * plan.row_len();
     let inputs = vectors.chunks(block_len).zip(gradient.chunks(plan.block_rows * plan.output_len()));
-    for ((vectors, gradient), target) in inputs.zip(vector_gradients.chunks_mut(block_len)) {
-        let mut block = BackwardBlock::new(plan, vectors, scratch);
-        block.recompute::<L>();
+    for (index, ((vectors, gradient), target)) in inputs.zip(vector_gradients.chunks_mut(block_len)).enumerate() {
+        let mut block = BackwardBlock::new::<L>(plan, vectors, kept.get(index).map(Vec::as_slice), scratch);
         block.load_gradient(gradient);
         for layer in (0..plan.layers).rev() {
             block.step::<L>(layer, sums);
@@ -106,10 +198,7 @@ fn forward_layer<L: Lanes>(
 struct BackwardBlock<'a, T> {
     plan: &'a Plan<'a, T>,
     columns: usize,
-    /// `H(0)` to `H(L)`.
-    states: &'a mut [Packet<T>],
-    /// What each layer's product was multiplied with, `W_C H` or its ReLU; unused where sums are merged.
-    gates: &'a mut [Packet<T>],
+    passed: Passed<'a, T>,
     /// Gradient of the layer's output, then of its residual.
     gradient: &'a mut [Packet<T>],
     /// Gradient of `W_C` times the layer's input.
@@ -121,28 +210,26 @@ struct BackwardBlock<'a, T> {
 }
 
 impl<'a, T: Real> BackwardBlock<'a, T> {
-    fn new(plan: &'a Plan<'a, T>, vectors: &[T], scratch: &'a mut [Packet<T>]) -> Self {
-        let size = plan.state_packets();
-        let (states, rest) = scratch.split_at_mut((plan.layers + 1) * size);
-        let (gates, rest) = rest.split_at_mut(plan.layers * size);
-        let [gradient, cross, next, start] = split(rest, size);
-        load(plan, vectors, &mut states[..size]);
+    /// A block with what was kept of its forward pass, or what that pass gives now.
+    #[inline(always)]
+    fn new<L: Lanes<Real = T>>(
+        plan: &'a Plan<'a, T>,
+        vectors: &[T],
+        kept: Option<&'a [Packet<T>]>,
+        scratch: &'a mut [Packet<T>],
+    ) -> Self {
+        let columns = vectors.len() / plan.fields;
+        let (buffers, computed) = scratch.split_at_mut(5 * plan.state_packets());
+        let [input, gradient, cross, next, start] = split(buffers, plan.state_packets());
+        load(plan, vectors, input);
         if plan.form.product == Product::Base {
             start.as_flattened_mut().fill(T::default());
         }
-        Self { plan, columns: vectors.len() / plan.fields, states, gates, gradient, cross, next, start }
-    }
-
-    /// The forward pass, keeping every state.
-    #[inline(always)]
-    fn recompute<L: Lanes<Real = T>>(&mut self) {
-        let size = self.plan.state_packets();
-        for layer in 0..self.plan.layers {
-            let (before, after) = self.states.split_at_mut((layer + 1) * size);
-            let (input, start) = (&before[layer * size..], &before[..size]);
-            let gate = &mut self.gates[layer * size..][..size];
-            forward_layer::<L>(self.plan, layer, self.columns, [input, start], [&mut after[..size], gate]);
-        }
+        let passed = kept.unwrap_or_else(|| {
+            pass_layers::<L>(plan, columns, input, computed);
+            computed
+        });
+        Self { plan, columns, passed: Passed::new(plan, input, passed), gradient, cross, next, start }
     }
 
     /// Spreads the output's gradient to the fields; padding has none.
@@ -175,12 +262,10 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
     /// Turns the gradient of a layer's output into those of its two sums, and adds up that of its bias.
     #[inline(always)]
     fn pass_activation<L: Lanes<Real = T>>(&mut self, layer: usize, bias_sums: &mut [T]) {
-        let (form, stride, size) = (self.plan.form, self.plan.stride, self.plan.state_packets());
+        let (form, stride) = (self.plan.form, self.plan.stride);
         let count = packets(self.columns);
-        let output = &self.states[(layer + 1) * size..][..size];
-        let input = &self.states[layer * size..][..size];
-        let start = &self.states[..size];
-        let gate = &self.gates[layer * size..][..size];
+        let (input, output, gate) = (self.passed.input(layer), self.passed.output(layer), self.passed.gate(layer));
+        let start = self.passed.start;
         for (field, bias_sum) in bias_sums.iter_mut().enumerate() {
             let zero = L::splat(T::default());
             let mut bias = zero;
@@ -215,11 +300,11 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
 
     #[inline(always)]
     fn add_weight_gradients<L: Lanes<Real = T>>(&self, layer: usize, cross_sums: &mut [T], residual_sums: &mut [T]) {
-        let (plan, size) = (self.plan, self.plan.state_packets());
+        let plan = self.plan;
         let pass = WeightGradient {
             stride: plan.stride,
             packets: packets(self.columns),
-            input: &self.states[layer * size..][..size],
+            input: self.passed.input(layer),
             cross: if plan.form.is_merged() { self.gradient } else { self.cross },
             residual: self.gradient,
             cross_sums,
@@ -231,14 +316,14 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
     /// Turns the gradients of a layer's two sums into that of its input.
     #[inline(always)]
     fn pass_products<L: Lanes<Real = T>>(&mut self, layer: usize) {
-        let (plan, size) = (self.plan, self.plan.state_packets());
+        let plan = self.plan;
         let pass = InputGradient {
             form: plan.form,
             stride: plan.stride,
             packets: packets(self.columns),
             weights: plan.backward.layer(layer),
-            input: &self.states[layer * size..][..size],
-            gate: &self.gates[layer * size..][..size],
+            input: self.passed.input(layer),
+            gate: self.passed.gate(layer),
             cross: if plan.form.is_merged() { self.gradient } else { self.cross },
             residual: self.gradient,
             output: self.next,

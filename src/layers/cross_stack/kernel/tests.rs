@@ -137,7 +137,19 @@ impl<T: Real> Case<T> {
     }
 
     fn backward(&self, kernels: &Kernels<T>) -> Gradients<T> {
-        kernels.backward(self.form, &self.weights(), &self.vectors, self.dim, self.pooled, &self.gradient)
+        self.backward_from(kernels, &Kept::NOTHING)
+    }
+
+    fn backward_from(&self, kernels: &Kernels<T>, kept: &Kept<T>) -> Gradients<T> {
+        kernels.backward(self.form, &self.weights(), &self.vectors, self.dim, self.pooled, kept, &self.gradient)
+    }
+
+    fn forward_keeping(&self, kernels: &Kernels<T>, most_bytes: usize) -> (Vec<T>, Kept<T>) {
+        let mut output = vec![T::default(); self.gradient.len()];
+        let (weights, vectors) = (self.weights(), &self.vectors);
+        let kept =
+            kernels.forward_keeping(self.form, &weights, vectors, self.dim, self.pooled, &mut output, most_bytes);
+        (output, kept)
     }
 }
 
@@ -234,6 +246,31 @@ fn this_processors_kernels_agree_with_the_portable_ones() {
             }
         }
     }
+}
+
+#[test]
+fn kept_states_give_the_same_bits_as_computing_them_again() {
+    for form in forms() {
+        for (index, shape) in SHAPES.into_iter().chain([[600, 39, 16, 3]]).enumerate() {
+            let case = Case::new(form, index % 2 == 0, shape).narrow();
+            let what = format!("{form:?} {shape:?}");
+            let (output, gradients) = (case.forward(&KERNELS), case.backward(&KERNELS));
+            let (kept_output, kept) = case.forward_keeping(&KERNELS, KEPT_BYTES);
+            assert!(!kept.0.is_empty(), "{what}");
+            assert_eq!(kept_output, output, "{what}");
+            assert!(case.backward_from(&KERNELS, &kept) == gradients, "{what}");
+            let (bare_output, nothing) = case.forward_keeping(&KERNELS, 100);
+            assert!(nothing.0.is_empty() && bare_output == output, "{what}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "what was kept is of a pass of this shape")]
+fn states_of_another_pass_are_refused() {
+    let case = Case::new(Form::default(), true, [4, 3, 2, 1]).narrow();
+    let (_, kept) = Case::new(Form::default(), true, [4, 3, 2, 2]).narrow().forward_keeping(&KERNELS, KEPT_BYTES);
+    case.backward_from(&KERNELS, &kept);
 }
 
 #[test]
