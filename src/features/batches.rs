@@ -30,16 +30,17 @@ impl Batches {
         self.waited.as_secs_f64()
     }
 
-    fn start(batches: usize, mut make: impl FnMut() -> Option<Batch> + Send + 'static) -> Self {
+    fn start(cache: Cache, batches: usize, mut make: impl FnMut() -> Option<Batch> + Send + 'static) -> Self {
         let (sender, ahead) = bounded(BATCHES_AHEAD);
         let thread = thread::Builder::new()
             .name("batches".into())
             .spawn(move || {
                 while let Some(batch) = make() {
                     if sender.send(batch).is_err() {
-                        return; // nobody takes batches any more
+                        break; // nobody takes batches any more
                     }
                 }
+                cache.release();
             })
             .expect("the system starts a thread");
         Self { ahead, thread: Some(thread), waited: Duration::ZERO, remaining: batches }
@@ -92,7 +93,7 @@ pub fn epoch(
     let cache = cache.clone();
     let key = seed.draw("negatives", &[epoch]);
     let mut work = None;
-    Batches::start(batches, move || {
+    Batches::start(cache.clone(), batches, move || {
         let (shuffle, dedup, rows) = work.get_or_insert_with(|| {
             let shuffle = Shuffle::new(cache.rows(), seed, epoch, shuffle_rows, from_batch.saturating_mul(batch_size));
             (shuffle, Dedup::new(cache.table_rows()), Vec::with_capacity(batch_size))
@@ -120,7 +121,7 @@ pub fn ordered(cache: &Cache, batch_size: usize) -> Batches {
     assert!(batch_size > 0, "a batch has at least one row");
     let cache = cache.clone();
     let mut first = 0;
-    Batches::start(cache.rows().div_ceil(batch_size), move || {
+    Batches::start(cache.clone(), cache.rows().div_ceil(batch_size), move || {
         let rows = first..(first + batch_size).min(cache.rows());
         first = rows.end;
         (!rows.is_empty()).then(|| cache.batch(rows))
@@ -133,6 +134,31 @@ mod tests {
     use super::*;
 
     const ALL: Portion = Portion::WHOLE;
+
+    /// Numbers of `Rss` in `/proc/self/smaps` for the file at `path`, in KiB.
+    #[cfg(target_os = "linux")]
+    fn resident_kib(path: &std::path::Path) -> u64 {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let of_file = maps.split_inclusive("VmFlags").filter(|map| map.contains(path.to_str().unwrap()));
+        let rss = of_file.flat_map(|map| map.lines().filter_map(|line| line.strip_prefix("Rss:")));
+        rss.map(|rss| rss.trim().trim_end_matches(" kB").parse::<u64>().unwrap()).sum()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_was_read_of_a_cache_is_not_kept_in_memory_behind_the_last_batch() {
+        let (folder, cache) = cache_of(20_000, 20);
+        let path = folder.path().join("train.arrow");
+        let ids = |cache: &Cache| (0..cache.rows()).map(|row| u64::from(cache.ids(row)[7])).sum::<u64>();
+        let sum = ids(&cache);
+        assert!(resident_kib(&path) > 1000, "{} KiB after a look at every row", resident_kib(&path));
+        for mut batches in [ordered(&cache, 300), epoch(&cache, Seed(1), 0, 300, 0, 20_000, ALL)] {
+            assert_eq!(batches.by_ref().map(|batch| batch.rows).sum::<usize>(), 20_000);
+            assert!(batches.next().is_none() && batches.thread.is_none(), "the thread has ended");
+            assert!(resident_kib(&path) < 100, "{} KiB behind the last batch", resident_kib(&path));
+            assert_eq!(ids(&cache), sum);
+        }
+    }
 
     #[test]
     fn an_epoch_gives_every_row_once_and_resumes_at_any_batch() {

@@ -25,9 +25,38 @@ pub(super) struct MappedFile {
     pub(super) metadata: HashMap<String, String>,
     /// They keep the file mapped.
     pub(super) batches: Vec<RecordBatch>,
-    /// The file's size.
-    pub(super) bytes: u64,
+    pub(super) pages: Pages,
 }
+
+/// The file's memory.
+#[derive(Debug)]
+pub(super) struct Pages(Arc<Mmap>);
+
+impl Pages {
+    /// The file's size.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    /// Leaves the pages to the system, which brings them back where they are read again.
+    pub(super) fn release(&self) {
+        release(&self.0);
+    }
+}
+
+/// A system that takes no such advice keeps the pages.
+#[cfg(unix)]
+fn release(mapped: &Mmap) {
+    #[expect(
+        unsafe_code,
+        reason = "what was read of a cache counts as this program's memory; `see the test in batches.rs`"
+    )]
+    // SAFETY: the mapping is of a file and read-only, so that a page that is dropped has the file's bytes when it is read again.
+    let _ = unsafe { mapped.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+}
+
+#[cfg(not(unix))]
+fn release(_mapped: &Mmap) {}
 
 /// Maps the file at `path`.
 pub(super) fn read_mapped(path: &Path) -> Result<MappedFile, FeaturesError> {
@@ -39,7 +68,7 @@ pub(super) fn read_mapped(path: &Path) -> Result<MappedFile, FeaturesError> {
     let (buffer, mapped) = map(&file).map_err(io_error(path))?;
     // a look here and there at what says where everything is; reading on behind each would bring all of the file
     advise(&mapped, Access::Random);
-    let decoded = decoded(|| decode(&buffer)).unwrap_or_else(|| Err(wrong("expected sound columns, found damage")));
+    let decoded = decoded(|| decode(&buffer, &mapped)).unwrap_or_else(|| Err(wrong("expected sound columns, found damage")));
     advise(&mapped, Access::Ordinary);
     decoded.map_err(|error| match error {
         ArrowError::ParseError(reason) | ArrowError::IpcError(reason) => damaged(path, reason),
@@ -81,7 +110,7 @@ fn advise(mapped: &Mmap, access: Access) {
 #[cfg(not(unix))]
 fn advise(_mapped: &Mmap, _access: Access) {}
 
-fn decode(buffer: &Buffer) -> Result<MappedFile, ArrowError> {
+fn decode(buffer: &Buffer, mapped: &Arc<Mmap>) -> Result<MappedFile, ArrowError> {
     let (footer, footer_start) = footer(buffer)?;
     let schema = footer.schema().ok_or_else(|| wrong("expected a schema, found none"))?;
     let schema = Arc::new(try_fb_to_schema(schema)?);
@@ -95,7 +124,7 @@ fn decode(buffer: &Buffer) -> Result<MappedFile, ArrowError> {
     }
     let pairs = footer.custom_metadata().into_iter().flatten();
     let metadata = pairs.filter_map(|pair| Some((pair.key()?.to_owned(), pair.value()?.to_owned()))).collect();
-    Ok(MappedFile { schema, metadata, batches, bytes: buffer.len() as u64 })
+    Ok(MappedFile { schema, metadata, batches, pages: Pages(Arc::clone(mapped)) })
 }
 
 fn wrong(reason: &str) -> ArrowError {

@@ -15,7 +15,7 @@ pub use self::write::{CacheLayout, CacheWriter};
 
 use super::batch::Batch;
 use super::error::{FeaturesError, damaged};
-use super::mapped::{MappedFile, read_mapped};
+use super::mapped::{MappedFile, Pages, read_mapped};
 
 /// Rows of one record batch, so that a row is found by a shift.
 const BATCH_ROWS: usize = 1 << 16;
@@ -29,7 +29,7 @@ pub struct Cache(Arc<Mapped>);
 
 #[derive(Debug)]
 struct Mapped {
-    bytes: u64,
+    pages: Pages,
     rows: usize,
     columns: usize,
     extra: Arc<[u32]>,
@@ -53,7 +53,7 @@ impl Cache {
     /// # Errors
     /// When the file can't be read or isn't as [`CacheWriter`] leaves it.
     pub fn open(path: &Path) -> Result<Self, FeaturesError> {
-        let MappedFile { schema, metadata, batches, bytes } = read_mapped(path)?;
+        let MappedFile { schema, metadata, batches, pages } = read_mapped(path)?;
         let columns = match schema.field_with_name("ids").map(Field::data_type) {
             Ok(DataType::FixedSizeList(_, columns)) => usize::try_from(*columns).unwrap_or(0),
             _ => return Err(damaged(path, "expected a column `ids` of lists, found none")),
@@ -74,7 +74,7 @@ impl Cache {
             }
             chunks.push(chunk(batch).ok_or_else(|| damaged(path, "expected the columns of a cache, found others"))?);
         }
-        Ok(Self(Arc::new(Mapped { bytes, rows, columns, extra: extra.into(), table_rows, chunks })))
+        Ok(Self(Arc::new(Mapped { pages, rows, columns, extra: extra.into(), table_rows, chunks })))
     }
 
     pub fn rows(&self) -> usize {
@@ -103,7 +103,12 @@ impl Cache {
 
     /// The file's size.
     pub fn bytes(&self) -> u64 {
-        self.0.bytes
+        self.0.pages.bytes()
+    }
+
+    /// Leaves what was read to the system; it is read from the file again where it is asked for.
+    pub(super) fn release(&self) {
+        self.0.pages.release();
     }
 
     /// The ids of a row, one a column.
