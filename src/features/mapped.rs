@@ -68,7 +68,8 @@ pub(super) fn read_mapped(path: &Path) -> Result<MappedFile, FeaturesError> {
     let (buffer, mapped) = map(&file).map_err(io_error(path))?;
     // a look here and there at what says where everything is; reading on behind each would bring all of the file
     advise(&mapped, Access::Random);
-    let decoded = decoded(|| decode(&buffer, &mapped)).unwrap_or_else(|| Err(wrong("expected sound columns, found damage")));
+    let decoded =
+        decoded(|| decode(&buffer, &mapped)).unwrap_or_else(|| Err(wrong("expected sound columns, found damage")));
     advise(&mapped, Access::Ordinary);
     decoded.map_err(|error| match error {
         ArrowError::ParseError(reason) | ArrowError::IpcError(reason) => damaged(path, reason),

@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use super::product::{Matrix, product};
+use super::product::{Matrix, Target, product};
 use crate::seed::mix;
 
 /// What follows `x W + b`.
@@ -90,7 +90,7 @@ pub struct Sizes {
 
 impl Sizes {
     /// Rows of one task: several tasks in a small batch, and a gradient's rows within the second cache in a large one.
-    fn block_rows(self) -> usize {
+    pub(in crate::layers) fn block_rows(self) -> usize {
         (self.batch / 16).clamp(128, 256)
     }
 
@@ -99,7 +99,7 @@ impl Sizes {
         self.input.div_ceil(4).next_multiple_of(8)
     }
 
-    fn check(self, input: &[f32], weight: &[f32], bias: usize) {
+    pub(in crate::layers) fn check(self, input: &[f32], weight: &[f32], bias: usize) {
         let Self { batch, input: width, units } = self;
         assert!(width > 0 && units > 0, "expected sizes above 0, found {width} inputs and {units} units");
         assert_eq!(input.len(), batch * width, "the input is [{batch}, {width}]");
@@ -125,7 +125,7 @@ pub fn forward(sizes: Sizes, input: &[f32], weight: &[f32], bias: &[f32], activa
     let tasks = output.par_chunks_mut(rows * units).zip(input.par_chunks(rows * sizes.input)).enumerate();
     let weight = Matrix::new(weight, units);
     tasks.for_each(|(block, (output, input))| {
-        product(output, Matrix::new(input, sizes.input), weight, units, sizes.batch.div_ceil(rows));
+        product(Target::Over(output), Matrix::new(input, sizes.input), weight, units, sizes.batch.div_ceil(rows));
         for (index, output) in output.chunks_exact_mut(units).enumerate() {
             output.iter_mut().zip(bias).for_each(|(output, bias)| *output += bias);
             activation.apply(block * rows + index, output);
@@ -181,6 +181,11 @@ fn mask_and_sum(sizes: Sizes, output: &[f32], activation: Activation, gradient: 
             sums.iter_mut().zip(&*gradient).for_each(|(sum, gradient)| *sum += gradient);
         }
     });
+    add_blocks(&sums, units)
+}
+
+/// The sum of all blocks' sums, in order.
+pub(in crate::layers) fn add_blocks(sums: &[f32], units: usize) -> Vec<f32> {
     let mut total = vec![0.0; units];
     for sums in sums.chunks_exact(units) {
         total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
@@ -189,25 +194,25 @@ fn mask_and_sum(sizes: Sizes, output: &[f32], activation: Activation, gradient: 
 }
 
 /// `g Wᵀ`: `[batch, input]`
-fn input_gradient(sizes: Sizes, weight: &[f32], gradient: &[f32]) -> Vec<f32> {
+pub(in crate::layers) fn input_gradient(sizes: Sizes, weight: &[f32], gradient: &[f32]) -> Vec<f32> {
     let (rows, units, width) = (sizes.block_rows(), sizes.units, sizes.input);
     let mut output = vec![0.0; sizes.batch * width];
     let tasks = output.par_chunks_mut(rows * width).zip(gradient.par_chunks(rows * units));
     let transposed = Matrix::new(weight, units).transposed();
     tasks.for_each(|(output, gradient)| {
-        product(output, Matrix::new(gradient, units), transposed, width, sizes.batch.div_ceil(rows));
+        product(Target::Over(output), Matrix::new(gradient, units), transposed, width, sizes.batch.div_ceil(rows));
     });
     output
 }
 
 /// `xᵀ g`: `[input, units]`
-fn weight_gradient(sizes: Sizes, input: &[f32], gradient: &[f32]) -> Vec<f32> {
+pub(in crate::layers) fn weight_gradient(sizes: Sizes, input: &[f32], gradient: &[f32]) -> Vec<f32> {
     let (block, units) = (sizes.block_inputs(), sizes.units);
     let mut output = vec![0.0; sizes.input * units];
     let transposed = Matrix::new(input, sizes.input).transposed();
     output.par_chunks_mut(block * units).enumerate().for_each(|(index, output)| {
         let left = transposed.rows(index * block..index * block + output.len() / units);
-        product(output, left, Matrix::new(gradient, units), units, sizes.input.div_ceil(block));
+        product(Target::Over(output), left, Matrix::new(gradient, units), units, sizes.input.div_ceil(block));
     });
     output
 }

@@ -4,7 +4,7 @@
 
 pub mod kernel;
 pub mod operation;
-mod product;
+pub(super) mod product;
 
 use burn::{
     nn::Dropout,

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// A matrix in memory, or its transpose.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Matrix<'a> {
+pub(in crate::layers) struct Matrix<'a> {
     values: &'a [f32],
     rows: usize,
     columns: usize,
@@ -19,12 +19,12 @@ pub(super) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// Rows of `columns` numbers, one behind the other.
-    pub(super) fn new(values: &'a [f32], columns: usize) -> Self {
+    pub(in crate::layers) fn new(values: &'a [f32], columns: usize) -> Self {
         assert_eq!(values.len() % columns, 0, "expected whole rows of {columns}, found {} numbers", values.len());
         Self { values, rows: values.len() / columns, columns, strides: [columns, 1] }
     }
 
-    pub(super) fn transposed(self) -> Self {
+    pub(in crate::layers) fn transposed(self) -> Self {
         let [row, column] = self.strides;
         Self { rows: self.columns, columns: self.rows, strides: [column, row], ..self }
     }
@@ -48,11 +48,28 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Writes `left right` over `output`, whose rows have `columns` numbers; one of `tasks` such products at a time.
+/// Where a product goes.
+pub(in crate::layers) enum Target<'a> {
+    Over(&'a mut [f32]),
+    /// Added to what is there.
+    Added(&'a mut [f32]),
+}
+
+/// Writes `left right` over `output` or adds it, whose rows have `columns` numbers; one of `tasks` such products at a time.
 ///
 /// # Panics
 /// If the sizes don't fit.
-pub(super) fn product(output: &mut [f32], left: Matrix<'_>, right: Matrix<'_>, columns: usize, tasks: usize) {
+pub(in crate::layers) fn product(
+    output: Target<'_>,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    columns: usize,
+    tasks: usize,
+) {
+    let (output, is_added) = match output {
+        Target::Over(output) => (output, false),
+        Target::Added(output) => (output, true),
+    };
     assert_eq!(left.columns, right.rows, "the product's inner sizes are equal");
     assert_eq!(right.columns, columns, "the right matrix has the output's columns");
     assert_eq!(output.len(), left.rows * columns, "the output is [{}, {columns}]", left.rows);
@@ -60,8 +77,8 @@ pub(super) fn product(output: &mut [f32], left: Matrix<'_>, right: Matrix<'_>, c
     let stride = |stride: usize| isize::try_from(stride).expect("a stride in memory fits 63 bits");
     let ([left_row, left_column], [right_row, right_column]) = (left.strides.map(stride), right.strides.map(stride));
     let has_idle_threads = rayon::current_num_threads() > tasks;
-    // SAFETY: all places that the sizes and strides reach were just checked to lie in the slices; the output, written
-    // without being read, is borrowed for us alone. `products_are_their_definition` walks odd sizes.
+    // SAFETY: all places that the sizes and strides reach were just checked to lie in the slices; the output is borrowed for
+    // us alone. `products_are_their_definition` walks odd sizes.
     unsafe {
         gemm::gemm(
             left.rows,
@@ -70,14 +87,14 @@ pub(super) fn product(output: &mut [f32], left: Matrix<'_>, right: Matrix<'_>, c
             output.as_mut_ptr(),
             1,
             stride(columns),
-            false,
+            is_added,
             left.values.as_ptr(),
             left_column,
             left_row,
             right.values.as_ptr(),
             right_column,
             right_row,
-            0.0,
+            if is_added { 1.0 } else { 0.0 },
             1.0,
             false,
             false,
@@ -107,12 +124,18 @@ mod tests {
             let rights = [Matrix::new(&right, columns), Matrix::new(&right_turned, inner).transposed()];
             for (left_matrix, right_matrix) in lefts.into_iter().flat_map(|left| rights.map(|right| (left, right))) {
                 let mut output = vec![f32::NAN; rows * columns];
-                product(&mut output, left_matrix, right_matrix, columns, 1);
-                for (place, found) in output.iter().enumerate() {
+                product(Target::Over(&mut output), left_matrix, right_matrix, columns, 1);
+                let mut added = vec![2.0; rows * columns];
+                product(Target::Added(&mut added), left_matrix, right_matrix, columns, 1);
+                for (place, (found, added)) in output.iter().zip(&added).enumerate() {
                     let (row, column) = (place / columns, place % columns);
                     let term = |at: usize| f64::from(left[row * inner + at]) * f64::from(right[at * columns + column]);
                     let expected: f64 = (0..inner).map(term).sum();
                     assert!((f64::from(*found) - expected).abs() < 1e-4, "expected {expected}, found {found}");
+                    assert!(
+                        (f64::from(*added) - 2.0 - expected).abs() < 1e-4,
+                        "expected 2 more than {expected}, found {added}"
+                    );
                 }
             }
         }
@@ -126,6 +149,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "the output is [2, 3]")]
     fn an_output_of_another_size_is_refused() {
-        product(&mut [0.0; 5], Matrix::new(&[0.0; 8], 4), Matrix::new(&[0.0; 12], 3), 3, 1);
+        product(Target::Over(&mut [0.0; 5]), Matrix::new(&[0.0; 8], 4), Matrix::new(&[0.0; 12], 3), 3, 1);
     }
 }

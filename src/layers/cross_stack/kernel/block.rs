@@ -225,10 +225,13 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
         if plan.form.product == Product::Base {
             start.as_flattened_mut().fill(T::default());
         }
-        let passed = kept.unwrap_or_else(|| {
+        // not in a closure, which would be compiled without the instructions of the function around it
+        let passed = if let Some(kept) = kept {
+            kept
+        } else {
             pass_layers::<L>(plan, columns, input, computed);
             computed
-        });
+        };
         Self { plan, columns, passed: Passed::new(plan, input, passed), gradient, cross, next, start }
     }
 

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -263,6 +265,24 @@ fn kept_states_give_the_same_bits_as_computing_them_again() {
             assert!(nothing.0.is_empty() && bare_output == output, "{what}");
         }
     }
+}
+
+/// Code that is not inlined into the functions with this processor's instructions is ten times as slow, and right; computing the
+/// states again is a third more work.
+#[test]
+fn computing_states_again_is_not_much_slower_than_keeping_them() {
+    let case = Case::new(Form::default(), true, [400, 39, 16, 3]).narrow();
+    let (_, kept) = case.forward_keeping(&KERNELS, KEPT_BYTES);
+    let fastest = |kept: &Kept| {
+        let seconds = |_| {
+            let start = Instant::now();
+            case.backward_from(&KERNELS, kept);
+            start.elapsed().as_secs_f64()
+        };
+        (0..10).map(seconds).fold(f64::INFINITY, f64::min)
+    };
+    let (reading, computing) = (fastest(&kept), fastest(&Kept::NOTHING));
+    assert!(computing < 3.0 * reading, "expected about 1.4 times {reading} s, found {computing}");
 }
 
 #[test]
