@@ -11,6 +11,7 @@ pub(super) mod avx2;
 use std::{
     cell::RefCell,
     ops::{Add, AddAssign, Mul},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// How many numbers one vector holds.
@@ -25,6 +26,9 @@ pub(super) trait Real:
 {
     /// Lends `packets` of this thread's scratch memory, aligned to cache lines and holding anything.
     fn with_scratch<R>(packets: usize, work: impl FnOnce(&mut [Packet<Self>]) -> R) -> R;
+
+    /// Buffers that are not in use, holding anything, of all threads.
+    fn spare() -> MutexGuard<'static, Vec<Vec<Packet<Self>>>>;
 }
 
 macro_rules! real {
@@ -42,6 +46,12 @@ macro_rules! real {
                     let (aligned, _) = scratch[start..].as_chunks_mut();
                     work(&mut aligned[..packets])
                 })
+            }
+
+            fn spare() -> MutexGuard<'static, Vec<Vec<Packet<Self>>>> {
+                static SPARE: Mutex<Vec<Vec<Packet<$real>>>> = Mutex::new(Vec::new());
+                // buffers hold anything, so also what a panic left
+                SPARE.lock().unwrap_or_else(PoisonError::into_inner)
             }
         }
     };

@@ -22,7 +22,7 @@ pub(super) fn kernels() -> Option<Kernels<f32>> {
         // SAFETY: both features were just detected.
         forward_block: |plan, block, scratch| unsafe { forward(plan, block, scratch) },
         // SAFETY: both features were just detected.
-        keeping_block: |plan, block, scratch| unsafe { forward_keeping(plan, block, scratch) },
+        keeping_block: |plan, block, scratch, kept| unsafe { forward_keeping(plan, block, scratch, kept) },
         // SAFETY: both features were just detected.
         backward_chunk: |plan, chunk, scratch| unsafe { backward(plan, chunk, scratch) },
     })
@@ -34,8 +34,8 @@ fn forward(plan: &Plan<f32>, block: ForwardBlock<f32>, scratch: &mut [Packet<f32
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn forward_keeping(plan: &Plan<f32>, block: ForwardBlock<f32>, scratch: &mut [Packet<f32>]) -> Vec<Packet<f32>> {
-    block::forward_keeping::<Avx2>(plan, block, scratch)
+fn forward_keeping(plan: &Plan<f32>, block: ForwardBlock<f32>, scratch: &mut [Packet<f32>], kept: &mut [Packet<f32>]) {
+    block::forward_keeping::<Avx2>(plan, block, scratch, kept);
 }
 
 #[target_feature(enable = "avx2,fma")]

@@ -39,7 +39,7 @@ pub(super) fn forward_packets<T: Real>(plan: &Plan<T>) -> usize {
 
 /// Scratch memory of [`forward_keeping`].
 pub(super) fn keeping_packets<T: Real>(plan: &Plan<T>) -> usize {
-    plan.state_packets() + kept_packets(plan)
+    2 * plan.state_packets()
 }
 
 /// Scratch memory of [`backward`].
@@ -68,21 +68,19 @@ pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, block: ForwardBlock<L::Rea
     finish_forward::<L>(plan, hidden, gate, output);
 }
 
-/// Does the same and returns what [`backward`] would otherwise compute again.
+/// Does the same and leaves in `kept` what [`backward`] would otherwise compute again.
 #[inline(always)]
 pub(super) fn forward_keeping<L: Lanes>(
     plan: &Plan<L::Real>,
     block: ForwardBlock<L::Real>,
     scratch: &mut [Packet<L::Real>],
-) -> Vec<Packet<L::Real>> {
+    kept: &mut [Packet<L::Real>],
+) {
     let ForwardBlock { vectors, output } = block;
-    let (start, passed) = scratch.split_at_mut(plan.state_packets());
+    let [start, free] = split(scratch, plan.state_packets());
     load(plan, vectors, start);
-    pass_layers::<L>(plan, vectors.len() / plan.fields, start, passed);
-    let kept = passed.to_vec();
-    // the first buffer is free: the last state is in what is kept
-    finish_forward::<L>(plan, Passed::new(plan, start, &kept).output(plan.layers - 1), passed, output);
-    kept
+    pass_layers::<L>(plan, vectors.len() / plan.fields, start, kept);
+    finish_forward::<L>(plan, Passed::new(plan, start, kept).output(plan.layers - 1), free, output);
 }
 
 /// The output of the last hidden state; `free` is overwritten.

@@ -25,7 +25,7 @@ use self::{
     block::{BackwardChunk, ForwardBlock},
     plan::Plan,
 };
-use crate::layers::lanes::{Lanes, Packet, Plain, Real};
+use crate::layers::lanes::{Lanes, Packet, Plain, Real, WIDTH};
 
 /// What a layer multiplies with what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,13 +124,32 @@ pub struct Gradients<T = f32> {
 /// The most that [`forward_keeping`] keeps: a batch of 8,000 rows with 39 fields of dim 16 in three layers.
 const KEPT_BYTES: usize = 64 << 20;
 
-/// Hidden states of a forward pass for the backward pass, block by block, or nothing.
-#[derive(Clone, Debug)]
-pub struct Kept<T = f32>(Vec<Vec<Packet<T>>>);
+/// Hidden states of a forward pass for the backward pass, block by block, or nothing. Its memory serves the next step.
+#[derive(Debug)]
+#[expect(private_bounds, reason = "numbers of 32 bits, and of 64 in tests")]
+pub struct Kept<T: Real = f32>(Vec<Vec<Packet<T>>>);
 
-impl<T> Kept<T> {
+#[expect(private_bounds, reason = "numbers of 32 bits, and of 64 in tests")]
+impl<T: Real> Kept<T> {
     /// Nothing: the backward pass computes the states again.
     pub const NOTHING: Self = Self(Vec::new());
+}
+
+impl<T: Real> Drop for Kept<T> {
+    /// Fresh memory would be cleared by the system at every step.
+    fn drop(&mut self) {
+        let mut spare = T::spare();
+        let bytes = |blocks: &[Vec<Packet<T>>]| blocks.iter().map(|block| size_of_val(&block[..])).sum::<usize>();
+        if bytes(&spare) + bytes(&self.0) <= KEPT_BYTES {
+            spare.append(&mut self.0);
+        }
+    }
+}
+
+/// A buffer of so many packets, holding anything.
+fn buffer<T: Real>(packets: usize) -> Vec<Packet<T>> {
+    let spare = T::spare().pop();
+    spare.filter(|spare| spare.len() == packets).unwrap_or_else(|| vec![[T::default(); WIDTH]; packets])
 }
 
 /// Runs the stack; `pooled` sums the result over the fields.
@@ -191,8 +210,8 @@ static KERNELS: LazyLock<Kernels<f32>> = LazyLock::new(|| {
     Kernels::of::<Plain<f32>>()
 });
 
-/// A block's forward pass that returns what the backward pass would else compute again.
-type KeepingBlock<T> = fn(&Plan<T>, ForwardBlock<T>, &mut [Packet<T>]) -> Vec<Packet<T>>;
+/// A block's forward pass that leaves in its last argument what the backward pass would else compute again.
+type KeepingBlock<T> = fn(&Plan<T>, ForwardBlock<T>, &mut [Packet<T>], &mut [Packet<T>]);
 
 /// One block's forward pass and one chunk's backward pass, compiled for some instructions.
 struct Kernels<T> {
@@ -247,9 +266,11 @@ impl<T: Real> Kernels<T> {
         assert_eq!(output.len(), batch * plan.output_len(), "the output has {} numbers a row", plan.output_len());
         let blocks = output.par_chunks_mut(plan.block_rows * plan.output_len());
         let blocks = blocks.zip(vectors.par_chunks(plan.block_rows * plan.row_len())).map(|(output, vectors)| {
+            let mut kept = buffer(block::kept_packets(&plan));
             T::with_scratch(block::keeping_packets(&plan), |scratch| {
-                (self.keeping_block)(&plan, ForwardBlock { vectors, output }, scratch)
-            })
+                (self.keeping_block)(&plan, ForwardBlock { vectors, output }, scratch, &mut kept);
+            });
+            kept
         });
         Kept(blocks.collect())
     }
@@ -262,13 +283,14 @@ impl<T: Real> Kernels<T> {
         vectors: &[T],
         dim: usize,
         pooled: bool,
-        Kept(kept): &Kept<T>,
+        kept: &Kept<T>,
         gradient: &[T],
     ) -> Gradients<T> {
         let batch = weights.check(vectors, dim);
         let plan = Plan::new(form, weights, [batch, dim], pooled, self.tile_rows).with_backward(weights);
         let expected = batch * plan.output_len();
         assert_eq!(gradient.len(), expected, "the gradient is shaped as the output");
+        let kept = &kept.0;
         let is_of_this_pass = kept.len() == batch.div_ceil(plan.block_rows)
             && kept.iter().all(|block| block.len() == block::kept_packets(&plan));
         assert!(kept.is_empty() || is_of_this_pass, "what was kept is of a pass of this shape");
