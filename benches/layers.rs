@@ -31,9 +31,8 @@ fn numbers(stream: u64, count: usize, scale: f64) -> Vec<f32> {
     (0..count as u64).map(|index| (scale * (2.0 * unit(mix(stream, index)) - 1.0)) as f32).collect()
 }
 
-/// Floating-point operations of one row: two products of `fields²` a layer and dim, forward, recomputed, and twice on
-/// the way back.
-const OPERATIONS: usize = 4 * 4 * LAYERS * FIELDS * FIELDS * DIM;
+/// Floating-point operations of one row: two products of `fields²` a layer and dim, forward, and twice on the way back.
+const OPERATIONS: usize = 3 * 4 * LAYERS * FIELDS * FIELDS * DIM;
 
 fn stack(bencher: Bencher, batch: usize, product: Product, activation: Activation) {
     let form = Form { product, activation };

@@ -75,6 +75,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let looks = look_at(&config, limit_bytes, &mut problems)?;
     add_problems(&facts, &mut problems);
     if let Some(toml) = &mut toml {
+        drop_names_of_rows(toml, &facts);
         toml.push_str(&fields_toml(&facts, config.data.format));
         let model = if has_room_for_partners(&config, &facts) {
             ""
@@ -154,11 +155,7 @@ fn add_problems(facts: &RowFacts, problems: &mut Vec<Problem>) {
                 &format!("`data.drop = [\"{name}\"]` leaves it out"),
                 false,
             );
-        } else if field.values + field.missing == facts.rows
-            && field.missing == 0
-            && field.kind == "categories"
-            && facts.rows > 100
-        {
+        } else if field.names_rows {
             let todo = format!("an identifier of rows teaches nothing: `data.drop = [\"{name}\"]`");
             add(format!("`{name}` has another value in every row"), &todo, false);
         }
@@ -178,9 +175,20 @@ fn add_problems(facts: &RowFacts, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Leaves the fields out that have another value in every row.
+fn drop_names_of_rows(toml: &mut String, facts: &RowFacts) {
+    let names: Vec<&str> =
+        facts.fields.iter().filter(|field| field.names_rows).map(|field| field.name.as_str()).collect();
+    if !names.is_empty() {
+        let line = format!("\n# Another value in every row teaches nothing.\ndrop = {names:?}\n");
+        *toml = toml.replacen("[data]\n", &format!("[data]{line}"), 1);
+    }
+}
+
 /// Keys of fields that a table's text doesn't tell.
 fn fields_toml(facts: &RowFacts, format: FormatName) -> String {
-    let numeric: Vec<&FieldFacts> = facts.fields.iter().filter(|field| field.looks_numeric).collect();
+    let numeric: Vec<&FieldFacts> =
+        facts.fields.iter().filter(|field| field.looks_numeric && !field.names_rows).collect();
     // a feature of these is a category, though its index is a number
     if numeric.is_empty() || matches!(format, FormatName::Libsvm | FormatName::Libffm) {
         return String::new();

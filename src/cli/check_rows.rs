@@ -28,6 +28,8 @@ pub(super) struct FieldFacts {
     pub(super) kept: u64,
     /// All values are numbers, and more than a few.
     pub(super) looks_numeric: bool,
+    /// Every row has another value, and none is a number with a fraction: a name of the row, not an amount.
+    pub(super) names_rows: bool,
     /// The first text that is no number, where nearly all values are numbers.
     pub(super) only_text: Option<String>,
     /// The label stands in it.
@@ -52,6 +54,8 @@ struct Counting {
     counts: HashMap<u64, u32>,
     missing: u64,
     numbers: u64,
+    /// A number with a fraction was there.
+    has_fractions: bool,
     /// The first text that is no number.
     text: Option<String>,
     /// Of each of the two first values, how often the label was 0 and 1.
@@ -156,8 +160,9 @@ impl Counting {
                         self.missing += 1;
                     } else {
                         let text = std::str::from_utf8(cell).unwrap_or_default();
-                        if text.parse().is_ok_and(f64::is_finite) {
+                        if let Some(number) = text.parse().ok().filter(|number: &f64| number.is_finite()) {
                             self.numbers += 1;
+                            self.has_fractions |= number.fract() != 0.0;
                         } else if self.text.is_none() {
                             self.text = Some(String::from_utf8_lossy(cell).chars().take(SHOWN_LETTERS).collect());
                         }
@@ -171,6 +176,8 @@ impl Counting {
 
     fn facts(self, name: &str, kind: FieldKind, rows: u64, min_count: u32) -> FieldFacts {
         const FEW_VALUES: usize = 20;
+        /// Of fewer rows, all may differ by chance.
+        const MANY_ROWS: u64 = 100;
         let present = rows - self.missing.min(rows);
         let pure = |labels: &[u64; 2]| labels[0] == 0 || labels[1] == 0;
         FieldFacts {
@@ -189,6 +196,11 @@ impl Counting {
                 && present > 0
                 && self.numbers == present
                 && self.counts.len() > FEW_VALUES,
+            names_rows: kind == FieldKind::Categorical
+                && !self.has_fractions
+                && self.missing == 0
+                && self.counts.len() as u64 == rows
+                && rows > MANY_ROWS,
             only_text: self.text.filter(|_| self.numbers * 100 >= present * 95 && self.counts.len() > FEW_VALUES),
             tells_label: self.counts.len() == 2 && self.labels.len() == 2 && self.labels.values().all(pure),
         }

@@ -18,11 +18,8 @@ use crate::{
     features::{LeftOut, stream},
     metrics::EvalRecord,
     report,
-    training::{Scores, score_batch},
+    training::{Scores, rows_at_a_time, score_batch},
 };
-
-/// Rows scored at a time; only speed depends on it.
-const BATCH_SIZE: usize = 4096;
 
 #[derive(Args)]
 pub(super) struct EvalArgs {
@@ -90,11 +87,12 @@ fn score_files(loaded: &Loaded, data: &[String], device: &burn::tensor::Device) 
     };
     let group = config.group.as_ref().map(|_| 0);
     let offset = loaded.config.training.logit_offset();
+    let rows = rows_at_a_time(&loaded.embedding, loaded.vocabulary.fields());
     let (mut scores, mut left_out) = (Scores::default(), LeftOut::default());
     for block in stream(config, resolve(data)?, wanted, group, Arc::clone(&loaded.vocabulary))? {
         let block = block?;
         left_out += block.left_out();
-        for batch in block.encoded.batches(BATCH_SIZE) {
+        for batch in block.encoded.batches(rows) {
             scores.logits.extend(score_batch(&loaded.model, &loaded.embedding, &batch, offset, device));
             scores.labels.extend(&batch.labels);
             scores.groups.extend(&batch.groups);

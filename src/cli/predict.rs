@@ -19,10 +19,9 @@ use crate::{
     device::DeviceName,
     features::{EncodedBlock, LeftOut, stream},
     metrics::probability,
-    training::score_batch,
+    training::{rows_at_a_time, score_batch},
 };
 
-const BATCH_SIZE: usize = 4096;
 const COLUMN: &str = "probability";
 
 #[derive(Args)]
@@ -178,12 +177,13 @@ fn predict(
     let offset = loaded.config.training.logit_offset();
     let inputs = resolve(&args.data).context("cannot read the rows")?;
     let blocks = stream(config, inputs, wanted, None, Arc::clone(&loaded.vocabulary));
+    let at_a_time = rows_at_a_time(&loaded.embedding, loaded.vocabulary.fields());
     let (mut rows, mut left_out) = (0, LeftOut::default());
     for block in blocks.context("cannot read the rows")? {
         let block = block.context("cannot read the rows")?;
         left_out += block.left_out();
         let mut probabilities = Vec::with_capacity(block.encoded.rows());
-        for batch in block.encoded.batches(BATCH_SIZE) {
+        for batch in block.encoded.batches(at_a_time) {
             let logits = score_batch(&loaded.model, &loaded.embedding, &batch, offset, device);
             #[expect(clippy::cast_possible_truncation, reason = "an f32 has more digits than a model")]
             probabilities.extend(logits.into_iter().map(|logit| probability(logit) as f32));

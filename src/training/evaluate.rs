@@ -10,8 +10,12 @@ use crate::{
     models::Model,
 };
 
-/// Rows scored at a time; only speed depends on it.
-const BATCH_SIZE: usize = 4096;
+/// Rows to score at a time: as many as keep what is gathered of them within some 16 MiB, from 256 to 4096. Only speed and memory
+/// depend on it.
+pub fn rows_at_a_time(embedding: &Embedding, columns: usize) -> usize {
+    const NUMBERS: usize = 1 << 22;
+    (NUMBERS / (columns * embedding.width()).max(1)).clamp(256, 4096)
+}
 
 /// Logits and labels of a set, row by row.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +38,7 @@ pub fn score(model: &Model, embedding: &Embedding, cache: &Cache, logit_offset: 
     let model = model.valid();
     let device = device.clone().inner();
     let mut scores = Scores::default();
-    for batch in ordered(cache, BATCH_SIZE) {
+    for batch in ordered(cache, rows_at_a_time(embedding, cache.columns())) {
         scores.logits.extend(score_batch(&model, embedding, &batch, logit_offset, &device));
         scores.labels.extend(&batch.labels);
         scores.groups.extend(&batch.groups);

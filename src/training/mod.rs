@@ -16,7 +16,7 @@ pub use self::{
     config::{DenseOptimizer, EarlyStop, EvaluateEvery, TrainingConfig},
     dense::{DenseState, Weight, weights, with_weights},
     error::TrainingError,
-    evaluate::{Scores, score, score_batch},
+    evaluate::{Scores, rows_at_a_time, score, score_batch},
     fit::{Event, Fit, StepEvent, fit},
     loss::{Loss, logloss},
     schedule::{Decay, Exponential, Plateau, Schedule, ScheduleState, Warmup},

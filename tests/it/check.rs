@@ -126,6 +126,20 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_do() {
 }
 
 #[test]
+fn a_name_of_the_row_is_left_out_and_an_amount_with_a_fraction_is_not() {
+    let experiment = Experiment::new(FM);
+    let row = |row: usize| format!("{row},{}.{:03},user{row},{}\n", row % 7, row, row % 3 % 2);
+    let rows: String = (101..400).map(row).collect();
+    let found = check(&experiment, "names.csv", &format!("id,score,user,label\n{rows}"));
+    let config: toml::Table = found["config"].as_str().unwrap().parse().unwrap();
+    assert_eq!(config["data"]["drop"].to_string(), r#"["id", "user"]"#, "{config}");
+    assert_eq!(config["features"]["fields"].as_table().unwrap().keys().collect::<Vec<_>>(), ["score"], "{config}");
+    let path = experiment.write("proposed.toml", found["config"].as_str().unwrap());
+    let output = secn(&["check", "--json", "--config"]).arg(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn a_configs_own_rows_are_checked() {
     let experiment = Experiment::new(FM);
     let mut command = secn(&["check", "--json", "--config"]);

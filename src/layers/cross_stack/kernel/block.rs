@@ -9,6 +9,7 @@ use std::{array, mem};
 
 use super::{
     Activation, Product,
+    passed::{Passed, kept_packets, pass_layers},
     plan::{Plan, packets},
     tiles::{self, ForwardLayer, InputGradient},
     weight_gradient::{WeightGradient, weight_gradient},
@@ -24,7 +25,7 @@ pub(super) struct ForwardBlock<'a, T> {
 /// The rows of some blocks, the gradient of their output, and where theirs go.
 pub(super) struct BackwardChunk<'a, T> {
     pub(super) vectors: &'a [T],
-    /// What [`forward_keeping`] returned for each block; empty where it is to be computed again.
+    /// What [`forward_keeping`] left of each block; empty where it is to be computed again.
     pub(super) kept: &'a [Vec<Packet<T>>],
     pub(super) gradient: &'a [T],
     pub(super) vector_gradients: &'a mut [T],
@@ -45,12 +46,6 @@ pub(super) fn keeping_packets<T: Real>(plan: &Plan<T>) -> usize {
 /// Scratch memory of [`backward`].
 pub(super) fn backward_packets<T: Real>(plan: &Plan<T>) -> usize {
     5 * plan.state_packets() + kept_packets(plan)
-}
-
-/// What a block keeps of its way forward: all hidden states, and the gates where sums are separate.
-pub(super) fn kept_packets<T: Real>(plan: &Plan<T>) -> usize {
-    let buffers = if plan.form.is_merged() { plan.layers } else { 2 * plan.layers };
-    buffers * plan.state_packets()
 }
 
 /// Runs a block through the layers.
@@ -100,57 +95,6 @@ fn finish_forward<L: Lanes>(
     }
 }
 
-/// The layers from `H(0)` on, keeping every state and gate.
-#[inline(always)]
-fn pass_layers<L: Lanes>(
-    plan: &Plan<L::Real>,
-    columns: usize,
-    start: &[Packet<L::Real>],
-    passed: &mut [Packet<L::Real>],
-) {
-    let size = plan.state_packets();
-    let (states, gates) = passed.split_at_mut(plan.layers * size);
-    for layer in 0..plan.layers {
-        let (before, after) = states.split_at_mut(layer * size);
-        let input = if layer == 0 { start } else { &before[(layer - 1) * size..] };
-        let gate = if gates.is_empty() { &mut [] } else { &mut gates[layer * size..][..size] };
-        forward_layer::<L>(plan, layer, columns, [input, start], [&mut after[..size], gate]);
-    }
-}
-
-/// What a block's layers had and gave on the way forward.
-#[derive(Clone, Copy)]
-struct Passed<'a, T> {
-    /// Packets of one state.
-    size: usize,
-    /// `H(0)`
-    start: &'a [Packet<T>],
-    /// `H(1)` to `H(L)`.
-    states: &'a [Packet<T>],
-    /// What each layer's product was multiplied with, `W_C H` or its ReLU; empty where sums are merged.
-    gates: &'a [Packet<T>],
-}
-
-impl<'a, T: Real> Passed<'a, T> {
-    fn new(plan: &Plan<T>, start: &'a [Packet<T>], passed: &'a [Packet<T>]) -> Self {
-        let size = plan.state_packets();
-        let (states, gates) = passed.split_at(plan.layers * size);
-        Self { size, start, states, gates }
-    }
-
-    fn input(&self, layer: usize) -> &'a [Packet<T>] {
-        if layer == 0 { self.start } else { self.output(layer - 1) }
-    }
-
-    fn output(&self, layer: usize) -> &'a [Packet<T>] {
-        &self.states[layer * self.size..][..self.size]
-    }
-
-    fn gate(&self, layer: usize) -> &'a [Packet<T>] {
-        if self.gates.is_empty() { &[] } else { &self.gates[layer * self.size..][..self.size] }
-    }
-}
-
 /// Runs the blocks of a chunk through the layers and back.
 #[inline(always)]
 pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::Real>, scratch: &mut [Packet<L::Real>]) {
@@ -169,7 +113,7 @@ pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::R
 
 /// One layer from `[hidden, start]` to `[output, gate]`.
 #[inline(always)]
-fn forward_layer<L: Lanes>(
+pub(super) fn forward_layer<L: Lanes>(
     plan: &Plan<L::Real>,
     layer: usize,
     columns: usize,

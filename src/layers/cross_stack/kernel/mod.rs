@@ -5,11 +5,12 @@
 //! or computes them again where they would take much memory. Blocks run in parallel; weight gradients are summed by chunks of blocks that depend on the
 //! batch alone, then in order, so that results have the same bits whatever the number of threads.
 //!
-//! `plan.rs` holds what blocks share, `block.rs` one block's passes, `tiles.rs` and `weight_gradient.rs` the products.
+//! `plan.rs` holds what blocks share, `block.rs` one block's passes, `passed.rs` what it keeps, `tiles.rs` and `weight_gradient.rs` the products.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod block;
+mod passed;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     block::{BackwardChunk, ForwardBlock},
+    passed::kept_packets,
     plan::Plan,
 };
 use crate::layers::lanes::{Lanes, Packet, Plain, Real, WIDTH};
@@ -121,7 +123,7 @@ pub struct Gradients<T = f32> {
     pub bias: Vec<T>,
 }
 
-/// The most that [`forward_keeping`] keeps: a batch of 8,000 rows with 39 fields of dim 16 in three layers.
+/// The most that [`forward_keeping`] keeps: 8,000 rows of 39 fields of dim 16 in three layers, half as many where sums are separate.
 const KEPT_BYTES: usize = 64 << 20;
 
 /// Hidden states of a forward pass for the backward pass, block by block, or nothing. Its memory serves the next step.
@@ -165,7 +167,7 @@ pub fn forward(form: Form, weights: &Weights, vectors: &[f32], dim: usize, poole
 }
 
 /// As [`forward`], and returns what spares [`backward`] a third of its work: 8 KB a row of 39 fields of dim 16 in three
-/// layers. Nothing is kept where that would be more than 64 MiB.
+/// layers, twice that where sums are separate. Nothing is kept where that would be more than 64 MiB.
 ///
 /// # Panics
 /// If the lengths don't fit the shapes of [`forward`].
@@ -259,14 +261,14 @@ impl<T: Real> Kernels<T> {
         let batch = weights.check(vectors, dim);
         let plan = Plan::new(form, weights, [batch, dim], pooled, self.tile_rows);
         let blocks = batch.div_ceil(plan.block_rows);
-        if blocks * block::kept_packets(&plan) * size_of::<Packet<T>>() > most_bytes {
+        if blocks * kept_packets(&plan) * size_of::<Packet<T>>() > most_bytes {
             self.forward(form, weights, vectors, dim, pooled, output);
             return Kept::NOTHING;
         }
         assert_eq!(output.len(), batch * plan.output_len(), "the output has {} numbers a row", plan.output_len());
         let blocks = output.par_chunks_mut(plan.block_rows * plan.output_len());
         let blocks = blocks.zip(vectors.par_chunks(plan.block_rows * plan.row_len())).map(|(output, vectors)| {
-            let mut kept = buffer(block::kept_packets(&plan));
+            let mut kept = buffer(kept_packets(&plan));
             T::with_scratch(block::keeping_packets(&plan), |scratch| {
                 (self.keeping_block)(&plan, ForwardBlock { vectors, output }, scratch, &mut kept);
             });
@@ -292,7 +294,7 @@ impl<T: Real> Kernels<T> {
         assert_eq!(gradient.len(), expected, "the gradient is shaped as the output");
         let kept = &kept.0;
         let is_of_this_pass = kept.len() == batch.div_ceil(plan.block_rows)
-            && kept.iter().all(|block| block.len() == block::kept_packets(&plan));
+            && kept.iter().all(|block| block.len() == kept_packets(&plan));
         assert!(kept.is_empty() || is_of_this_pass, "what was kept is of a pass of this shape");
         let rows = plan.chunk_rows(batch);
         let chunk_blocks = rows / plan.block_rows;
