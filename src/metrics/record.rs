@@ -30,6 +30,14 @@ pub struct RunRecord {
     pub seconds: f64,
 }
 
+impl RunRecord {
+    /// The best epoch's validation metrics.
+    pub fn best_validation(&self) -> Option<(u64, &Metrics)> {
+        let best = self.epochs.iter().find(|epoch| Some(epoch.epoch) == self.best_epoch)?;
+        Some((best.epoch, best.validation.as_ref()?))
+    }
+}
+
 /// The rows of each part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -105,9 +105,9 @@ fn scores(scored: Option<&Scored<'_>>) -> String {
 /// The metrics of the scored part, beside those of validation at the best epoch's end.
 fn metrics(report: &RunReport<'_>) -> String {
     let record = report.record;
-    let best = record.best_epoch.and_then(|best| record.epochs.iter().find(|epoch| epoch.epoch == best));
-    let validation =
-        best.and_then(|epoch| Some((format!("validation, epoch {}", epoch.epoch), epoch.validation.as_ref()?)));
+    // a run without test rows scored its validation rows with the best epoch's weights: one column is enough
+    let validation = record.best_validation().filter(|_| record.test.is_some() || report.scored.is_none());
+    let validation = validation.map(|(epoch, metrics)| (format!("validation, epoch {epoch}"), metrics));
     let scored = report.scored.as_ref().map(|scored| (scored.part.to_owned(), &scored.evaluation.metrics));
     let columns: Vec<(String, &Metrics)> = scored.into_iter().chain(validation).collect();
     if columns.is_empty() {

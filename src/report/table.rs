@@ -45,6 +45,8 @@ pub(super) fn metric_rows(metrics: &Metrics) -> [(&'static str, String); 14] {
 pub fn summary(record: &RunRecord) -> String {
     let best = record.best_epoch.map(|best| format!("{best} of {}", record.epochs.len()));
     let test = record.test.as_ref();
+    // a run without test rows is judged by what chose its best epoch
+    let validation = record.best_validation().map(|(_, metrics)| metrics).filter(|_| test.is_none());
     let training = record.epochs.last().map(|last| speed(last.rows_per_second));
     let memory = record.peak_memory_bytes.map(|bytes| format!("{} MiB", grouped(bytes.div_ceil(1 << 20))));
     let lines = [
@@ -53,6 +55,8 @@ pub fn summary(record: &RunRecord) -> String {
         ("parameters", Some(grouped(record.parameters))),
         ("vocabulary", Some(format!("{} ids of {} fields", grouped(record.vocabulary), record.fields))),
         ("best epoch", best),
+        ("validation logloss", validation.map(|metrics| decimals(metrics.logloss))),
+        ("validation AUC", validation.map(with_interval)),
         ("test logloss", test.map(|metrics| decimals(metrics.logloss))),
         ("test AUC", test.map(with_interval)),
         ("training", training),
@@ -182,10 +186,18 @@ run           runs/one";
     }
 
     #[test]
+    fn a_summary_without_test_rows_has_the_best_epochs_validation() {
+        let mut record = RunRecord { test: None, best_epoch: Some(2), ..run() };
+        record.epochs = vec![EpochRecord { epoch: 2, validation: run().test, ..epoch() }];
+        let text = summary(&record);
+        assert!(text.contains("\nvalidation logloss  0.44490\nvalidation AUC      0.80120 (95 %"), "{text}");
+    }
+
+    #[test]
     fn a_summary_leaves_out_what_the_run_has_not() {
         let record = RunRecord { test: None, best_epoch: None, epochs: Vec::new(), peak_memory_bytes: None, ..run() };
         let text = summary(&record);
-        assert!(!["test logloss", "best epoch", "training", "peak"].iter().any(|name| text.contains(name)), "{text}");
+        assert!(!["logloss", "best epoch", "training", "peak"].iter().any(|name| text.contains(name)), "{text}");
     }
 
     #[test]
