@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Needs, Shape};
+use super::{Needs, Shape, Storage};
 use crate::ranges::{Count, NonNegative, Positive};
 
 const ZERO: NonNegative = NonNegative::ZERO;
@@ -19,6 +19,8 @@ pub struct EmbeddingConfig {
     pub init_std: NonNegative,
     /// The rule that updates the rows. Default `"adagrad"`.
     pub optimizer: RowOptimizer,
+    /// How all tables stand in memory. Default `"f32"`.
+    pub storage: Storage,
     /// Default 0.05, which suits Adagrad; Adam wants about 1e-3.
     pub learning_rate: Positive,
     /// `λ` of `λ/2 · ‖w‖²`, added to the gradient of the rows that a batch touches (of every row for `"dense-adam"`).
@@ -92,6 +94,7 @@ impl Default for EmbeddingConfig {
             dim: Count::new(16).expect("16 is above 0"),
             init_std: NonNegative::new(0.01).expect("0.01 is not negative"),
             optimizer: RowOptimizer::Adagrad,
+            storage: Storage::F32,
             learning_rate: Positive::new(0.05).expect("0.05 is above 0"),
             l2: ZERO,
             weight_decay: ZERO,
@@ -111,7 +114,7 @@ impl EmbeddingConfig {
         let numbers = vectors + usize::from(needs.linear) + partners;
         let tables = [(vectors > 0, self), (needs.linear, &self.for_linear()), (partners > 0, self)];
         let marks = tables.into_iter().filter(|(needed, table)| *needed && table.decays()).count();
-        numbers * (1 + self.optimizer.moments()) * size_of::<f32>() + marks * size_of::<u32>()
+        numbers * (1 + self.optimizer.moments()) * self.storage.bytes() + marks * size_of::<u32>()
     }
 
     /// What holds for first-order weights.

@@ -21,7 +21,7 @@ impl Embedding {
         let dim = self.config.dim.get();
         if let Some(table) = &mut self.vectors {
             for FieldDim { field, dim: narrow } in &dims {
-                table.for_each_row(*field, |weights| zero_beyond(weights, dim, *narrow));
+                table.clear(*field, |place| place % dim < *narrow);
             }
         }
         self.narrow = dims;

@@ -10,6 +10,7 @@ mod leaves;
 mod optimizer;
 mod pretrained;
 mod rows;
+mod storage;
 mod table;
 
 pub use self::{
@@ -17,6 +18,7 @@ pub use self::{
     dims::FieldDim,
     leaves::{Embedded, Leaves, TableGradients},
     optimizer::{Moment, RowStep},
+    storage::Storage,
     table::Table,
 };
 

@@ -1,5 +1,7 @@
 //! The row-wise update rules.
 
+use std::array;
+
 use super::{EmbeddingConfig, RowOptimizer};
 
 const BETA_1: f32 = 0.9;
@@ -106,46 +108,83 @@ impl RowStep {
     }
 
     #[inline]
-    pub(super) fn sgd(&self, weights: &mut [f32], gradient: &[f32]) {
-        for (weight, gradient) in weights.iter_mut().zip(gradient) {
-            *weight -= self.learning_rate * (gradient + self.l2 * *weight);
-        }
+    pub(super) fn sgd(&self, row: &mut [f32], gradient: &[f32]) {
+        by_number(row, gradient, |weight, [], gradient| {
+            (weight - self.learning_rate * (gradient + self.l2 * weight), [])
+        });
     }
 
     #[inline]
-    pub(super) fn adagrad(&self, weights: &mut [f32], sums: &mut [f32], gradient: &[f32]) {
-        for ((weight, sum), gradient) in weights.iter_mut().zip(sums).zip(gradient) {
-            let gradient = gradient + self.l2 * *weight;
-            *sum += gradient * gradient;
-            *weight -= self.learning_rate * gradient / ((*sum + self.adagrad_start).sqrt() + ADAGRAD_EPSILON);
-        }
+    pub(super) fn adagrad(&self, row: &mut [f32], gradient: &[f32]) {
+        by_number(row, gradient, |weight, [sum], gradient| {
+            let gradient = gradient + self.l2 * weight;
+            let sum = sum + gradient * gradient;
+            let root = (sum + self.adagrad_start).sqrt() + ADAGRAD_EPSILON;
+            (weight - self.learning_rate * gradient / root, [sum])
+        });
     }
 
     #[inline]
-    pub(super) fn adam(&self, weights: &mut [f32], moments: &mut [f32], gradient: &[f32]) {
-        let (firsts, seconds) = moments.split_at_mut(gradient.len());
-        for (((weight, first), second), gradient) in weights.iter_mut().zip(firsts).zip(seconds).zip(gradient) {
-            let gradient = gradient + self.l2 * *weight;
-            *first += (1.0 - BETA_1) * (gradient - *first);
-            *second += (1.0 - BETA_2) * (gradient * gradient - *second);
-            *weight -= self.adam_rate * *first / (second.sqrt() * self.adam_scale + self.adam_epsilon);
-        }
+    pub(super) fn adam(&self, row: &mut [f32], gradient: &[f32]) {
+        by_number(row, gradient, |weight, [first, second], gradient| {
+            let gradient = gradient + self.l2 * weight;
+            let first = first + (1.0 - BETA_1) * (gradient - first);
+            let second = second + (1.0 - BETA_2) * (gradient * gradient - second);
+            (weight - self.adam_rate * first / (second.sqrt() * self.adam_scale + self.adam_epsilon), [first, second])
+        });
     }
 
     /// `z` starts so that the weight's own start is the proximal point: `w = −z · α / (β + √n)`.
     #[inline]
-    pub(super) fn ftrl(&self, weights: &mut [f32], moments: &mut [f32], gradient: &[f32]) {
-        let (sums, squares) = moments.split_at_mut(gradient.len());
-        for (((weight, sum), square), gradient) in weights.iter_mut().zip(sums).zip(squares).zip(gradient) {
-            let gradient = gradient + self.l2 * *weight;
-            if *square == 0.0 {
-                *sum = -*weight * FTRL_BETA / self.learning_rate;
-            }
-            let next = *square + gradient * gradient;
+    pub(super) fn ftrl(&self, row: &mut [f32], gradient: &[f32]) {
+        by_number(row, gradient, |weight, [sum, square], gradient| {
+            let gradient = gradient + self.l2 * weight;
+            let sum = if square == 0.0 { -weight * FTRL_BETA / self.learning_rate } else { sum };
+            let next = square + gradient * gradient;
             let sigma = (next.sqrt() - square.sqrt()) / self.learning_rate;
-            *sum += gradient - sigma * *weight;
-            *square = next;
-            *weight = -*sum * self.learning_rate / (FTRL_BETA + next.sqrt());
+            let sum = sum + (gradient - sigma * weight);
+            (-sum * self.learning_rate / (FTRL_BETA + next.sqrt()), [sum, next])
+        });
+    }
+}
+
+/// Applies a rule of a weight, its moments and its gradient to a row, several numbers at a time: in arrays of their own, which
+/// the compiler sees not to overlap.
+#[inline]
+fn by_number<const MOMENTS: usize>(
+    row: &mut [f32],
+    gradient: &[f32],
+    rule: impl Fn(f32, [f32; MOMENTS], f32) -> (f32, [f32; MOMENTS]),
+) {
+    const TOGETHER: usize = 8;
+    let dim = gradient.len();
+    let place = |moment: usize, number: usize| (moment + 1) * dim + number;
+    let (packets, rest) = gradient.as_chunks::<TOGETHER>();
+    for (packet, gradient) in packets.iter().enumerate() {
+        let start = packet * TOGETHER;
+        let load = |start: usize| -> [f32; TOGETHER] {
+            *row[start..].first_chunk().expect("a row has its weights' number of each moment")
+        };
+        let mut weights = load(start);
+        let mut moments: [_; MOMENTS] = array::from_fn(|moment| load(place(moment, start)));
+        for lane in 0..TOGETHER {
+            let old = array::from_fn(|moment| moments[moment][lane]);
+            let (weight, new) = rule(weights[lane], old, gradient[lane]);
+            weights[lane] = weight;
+            for (moments, new) in moments.iter_mut().zip(new) {
+                moments[lane] = new;
+            }
+        }
+        row[start..start + TOGETHER].copy_from_slice(&weights);
+        for (moment, moments) in moments.iter().enumerate() {
+            row[place(moment, start)..][..TOGETHER].copy_from_slice(moments);
+        }
+    }
+    for (number, gradient) in (dim - rest.len()..dim).zip(rest) {
+        let (weight, new) = rule(row[number], array::from_fn(|moment| row[place(moment, number)]), *gradient);
+        row[number] = weight;
+        for (moment, new) in new.into_iter().enumerate() {
+            row[place(moment, number)] = new;
         }
     }
 }

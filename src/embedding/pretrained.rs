@@ -13,7 +13,7 @@ impl Embedding {
         let dim = self.config.dim.get();
         let Some(table) = self.vectors.as_mut().filter(|table| table.dim() == dim) else { return false };
         for (&id, vector) in pretrained.ids.iter().zip(pretrained.vectors.chunks_exact(pretrained.dim)) {
-            table.weights_mut(id as usize)[..vector.len()].copy_from_slice(vector);
+            table.set_weights(id as usize, vector);
         }
         if frozen {
             table.freeze(&pretrained.ids);

@@ -27,6 +27,11 @@ pub(crate) struct Experiment {
 impl Experiment {
     /// `model` is the config's `[model.…]` table.
     pub(crate) fn new(model: &str) -> Self {
+        Self::with_table(model, "")
+    }
+
+    /// As [`Self::new`], with further lines of `[embedding]`.
+    pub(crate) fn with_table(model: &str, embedding: &str) -> Self {
         let experiment = Self { folder: tempfile::tempdir().expect("a temporary folder can be made") };
         experiment.write("train.txt", &sample("train.txt.gz", TRAIN_ROWS));
         experiment.write("test.txt", &sample("test.txt.gz", TEST_ROWS));
@@ -34,7 +39,7 @@ impl Experiment {
         let data = format!(
             "[data]\nformat = \"criteo\"\ntrain = [{train:?}]\ntest = [{test:?}]\nvalidation = 0.1\ncache = {cache:?}\n"
         );
-        let rest = "[embedding]\ndim = 8\n[training]\nbatch_size = 64\ndevice = \"cpu\"\n";
+        let rest = format!("[embedding]\ndim = 8\n{embedding}[training]\nbatch_size = 64\ndevice = \"cpu\"\n");
         experiment.write("config.toml", &format!("{data}{model}{rest}"));
         experiment
     }

@@ -21,24 +21,31 @@ const WEIGHTS: [&str; 5] = [
     "checkpoints/last/moments.safetensors",
 ];
 
+const SIXTEEN_BITS: &str = "storage = \"bf16\"\n";
+
 /// About 29 steps an epoch, with evaluations in the midst of one, and rows that catch up with their decay.
 const SETTINGS: [&str; 6] =
     ["--set", "training.epochs=2", "--set", "training.evaluate_every=12", "--set", "embedding.weight_decay=1e-3"];
 
 #[test]
 fn secn_resumes_to_the_bits_of_a_run_that_was_never_killed() {
-    assert_a_killed_run_ends_with_the_same_bits(SECN);
+    assert_a_killed_run_ends_with_the_same_bits(&Experiment::new(SECN));
 }
 
 #[test]
 fn deepfm_with_dropout_and_batch_norm_resumes_to_the_bits_of_a_run_that_was_never_killed() {
-    assert_a_killed_run_ends_with_the_same_bits(DEEPFM);
+    assert_a_killed_run_ends_with_the_same_bits(&Experiment::new(DEEPFM));
+}
+
+#[test]
+fn tables_of_16_bits_resume_to_the_bits_of_a_run_that_was_never_killed() {
+    assert_a_killed_run_ends_with_the_same_bits(&Experiment::with_table(FM, SIXTEEN_BITS));
 }
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    for model in [SECN, SECN_MEMBERS, FM, DEEPFM] {
-        let experiment = Experiment::new(model);
+    let experiments = [SECN, SECN_MEMBERS, FM, DEEPFM].map(Experiment::new);
+    for experiment in experiments.into_iter().chain([Experiment::with_table(FM, SIXTEEN_BITS)]) {
         for threads in ["1", "2"] {
             // each prepares its data anew
             let cache = format!("data.cache={:?}", experiment.path(&format!("cache-{threads}")));
@@ -91,12 +98,11 @@ fn assert_near(name: &str, expected: &Value, found: &Value, tolerance: f64) {
     }
 }
 
-fn assert_a_killed_run_ends_with_the_same_bits(model: &str) {
-    let experiment = Experiment::new(model);
+fn assert_a_killed_run_ends_with_the_same_bits(experiment: &Experiment) {
     experiment.train("whole").args(SETTINGS).assert().success();
     // once in the first epoch, once in the second
-    train_and_kill(&experiment, 7, false);
-    train_and_kill(&experiment, 40, true);
+    train_and_kill(experiment, 7, false);
+    train_and_kill(experiment, 40, true);
     experiment.train("killed").args(SETTINGS).arg("--resume").assert().success();
     assert_same_run(&experiment.path("whole"), &experiment.path("killed"));
 }
