@@ -112,9 +112,7 @@ fn gather_rows<S: Stored>(data: &[S], stride: usize, dim: usize, ids: &[u32]) ->
     output.par_chunks_mut(ids_a_task * dim).zip(ids.par_chunks(ids_a_task)).for_each(|(output, ids)| {
         for (output, &id) in output.chunks_exact_mut(dim).zip(ids) {
             let start = id as usize * stride;
-            for (output, number) in output.iter_mut().zip(&data[start..start + dim]) {
-                *output = number.load();
-            }
+            S::load_into(&data[start..start + dim], output);
         }
     });
     output

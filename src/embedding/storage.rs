@@ -36,6 +36,8 @@ pub(super) trait Stored: Copy + Default + Send + Sync + 'static {
 
     fn load_all<const N: usize>(numbers: &[Self; N]) -> [f32; N];
 
+    fn load_into(numbers: &[Self], wide: &mut [f32]);
+
     fn nearest(value: f32) -> Self;
 
     /// A neighbour of `value`, which the lowest 16 of `bits` choose.
@@ -57,6 +59,11 @@ impl Stored for f32 {
     #[inline]
     fn load_all<const N: usize>(numbers: &[Self; N]) -> [f32; N] {
         *numbers
+    }
+
+    #[inline]
+    fn load_into(numbers: &[Self], wide: &mut [f32]) {
+        wide.copy_from_slice(numbers);
     }
 
     #[inline]
@@ -91,6 +98,13 @@ impl Stored for bf16 {
     }
 
     #[inline]
+    fn load_into(numbers: &[Self], wide: &mut [f32]) {
+        for (wide, number) in wide.iter_mut().zip(numbers) {
+            *wide = number.load();
+        }
+    }
+
+    #[inline]
     fn nearest(value: f32) -> Self {
         Self::from_f32(value)
     }
@@ -111,9 +125,7 @@ impl Stored for bf16 {
     fn change(numbers: &mut [Self], scratch: &mut [f32], key: u64, change: impl FnOnce(&mut [f32])) {
         const NUMBERS_A_DRAW: usize = 4;
         let wide = &mut scratch[..numbers.len()];
-        for (wide, number) in wide.iter_mut().zip(&*numbers) {
-            *wide = number.load();
-        }
+        Self::load_into(numbers, wide);
         change(wide);
         let draws = numbers.chunks_mut(NUMBERS_A_DRAW).zip(wide.chunks(NUMBERS_A_DRAW)).enumerate();
         for (draw, (numbers, wide)) in draws {

@@ -75,7 +75,7 @@ impl HiddenLayer {
     fn forward(&self, input: Tensor<2>) -> Tensor<2> {
         let (weight, bias) = (self.weight.val(), self.bias.val());
         match &self.norm {
-            Some(norm) => hidden::relu_dropout(norm.forward(hidden::linear(input, weight, bias)), &self.dropout),
+            Some(norm) => norm.relu_dropout(hidden::linear(input, weight, bias), &self.dropout),
             None => hidden::linear_relu(input, weight, bias, &self.dropout),
         }
     }

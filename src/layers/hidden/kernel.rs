@@ -54,7 +54,8 @@ impl Dropping {
 }
 
 impl Activation {
-    fn apply(self, row: usize, values: &mut [f32]) {
+    /// To row `row` of the batch.
+    pub(in crate::layers) fn apply(self, row: usize, values: &mut [f32]) {
         if self == Self::None {
             return;
         }
@@ -67,8 +68,8 @@ impl Activation {
         }
     }
 
-    /// Turns a gradient by the output into one by `x W + b`.
-    fn mask(self, output: &[f32], gradient: &mut [f32]) {
+    /// Turns a gradient by the output into one by what the activation was given.
+    pub(in crate::layers) fn mask(self, output: &[f32], gradient: &mut [f32]) {
         let scale = match self {
             Self::None => return,
             Self::Relu => 1.0,
@@ -221,13 +222,10 @@ pub(in crate::layers) fn weight_gradient(sizes: Sizes, input: &[f32], gradient: 
 ///
 /// # Shapes
 /// - returns: `[rows, units]`
-pub fn dropout_mask(dropping: Dropping, rows: usize, units: usize) -> Vec<f32> {
-    const TASK_ROWS: usize = 64;
+#[cfg(test)]
+pub(super) fn dropout_mask(dropping: Dropping, rows: usize, units: usize) -> Vec<f32> {
     let mut mask = vec![1.0; rows * units];
-    mask.par_chunks_mut(units.max(1))
-        .enumerate()
-        .with_min_len(TASK_ROWS)
-        .for_each(|(row, mask)| dropping.apply(row, mask));
+    mask.chunks_mut(units.max(1)).enumerate().for_each(|(row, mask)| dropping.apply(row, mask));
     mask
 }
 

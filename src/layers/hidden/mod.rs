@@ -8,7 +8,7 @@ pub(super) mod product;
 
 use burn::{
     nn::Dropout,
-    tensor::{Device, Distribution, Tensor, TensorData, activation, module},
+    tensor::{Device, Distribution, Tensor, activation, module},
 };
 
 use self::kernel::{Activation, Dropping};
@@ -37,36 +37,29 @@ pub fn linear_relu(input: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, dropout
     if !has_fused_kernels(&device) {
         return linear_relu_composed(input, weight, bias, dropout);
     }
-    let activation = match dropping(dropout, &device) {
+    operation::hidden(input, weight, bias, relu(dropout, &device))
+}
+
+/// ReLU and what a step of training drops behind it.
+pub(super) fn relu(dropout: &Dropout, device: &Device) -> Activation {
+    match dropping(dropout, device) {
         Some(dropping) => Activation::ReluDropout(dropping),
         None => Activation::Relu,
-    };
-    operation::hidden(input, weight, bias, activation)
+    }
 }
 
 /// The same of burn's own operations.
 pub fn linear_relu_composed(input: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, dropout: &Dropout) -> Tensor<2> {
-    dropout.forward(activation::relu(module::linear(input, weight, Some(bias))))
+    relu_dropout(module::linear(input, weight, Some(bias)), dropout)
 }
 
-/// `dropout(relu(x))`
+/// `dropout(relu(x))` of burn's own operations.
 ///
 /// # Shapes
 /// - input: `[batch, units]`
 /// - returns: `[batch, units]`
 pub fn relu_dropout(input: Tensor<2>, dropout: &Dropout) -> Tensor<2> {
-    let (device, [batch, units]) = (input.device(), input.dims());
-    let output = activation::relu(input);
-    if !has_fused_kernels(&device) {
-        return dropout.forward(output);
-    }
-    match dropping(dropout, &device) {
-        Some(dropping) => {
-            let mask = TensorData::new(kernel::dropout_mask(dropping, batch, units), [batch, units]);
-            output * Tensor::from_data(mask, &device)
-        }
-        None => output,
-    }
+    dropout.forward(activation::relu(input))
 }
 
 /// What a step of training drops; its key comes from the device's random stream, one draw a layer.
@@ -83,7 +76,7 @@ fn dropping(dropout: &Dropout, device: &Device) -> Option<Dropping> {
 
 #[cfg(test)]
 mod tests {
-    use burn::nn::DropoutConfig;
+    use burn::{nn::DropoutConfig, tensor::TensorData};
 
     use super::*;
 
