@@ -68,7 +68,9 @@ fn block_moments(block: &[f32], units: usize) -> (Vec<f32>, Vec<f32>) {
         mean.iter_mut().zip(row).for_each(|(mean, value)| *mean += value);
     }
     let share = (block.len() as f32 / units as f32).recip();
-    mean.iter_mut().for_each(|mean| *mean *= share);
+    for mean in &mut mean {
+        *mean *= share;
+    }
     for row in block.chunks_exact(units) {
         for ((square, mean), value) in squares.iter_mut().zip(&mean).zip(row) {
             *square += (value - mean) * (value - mean);

@@ -65,7 +65,7 @@ impl BatchNorm {
 
     fn batch_statistics(&self, input: &Tensor<2>) -> Statistics {
         let [batch, units] = input.dims();
-        let mut mean = floats(operation::statistics(input.clone()).into_data());
+        let mut mean = floats(&operation::statistics(input.clone()).into_data());
         let variance = mean.split_off(units);
         if batch > 1 {
             let device = input.device();
@@ -77,7 +77,7 @@ impl BatchNorm {
 
     fn running_statistics(&self) -> Statistics {
         let [mean, variance] =
-            [&self.running_mean, &self.running_variance].map(|running| floats(running.value().into_data()));
+            [&self.running_mean, &self.running_variance].map(|running| floats(&running.value().into_data()));
         Statistics { mean, variance }
     }
 
@@ -110,7 +110,7 @@ impl BatchNorm {
     }
 }
 
-fn floats(data: TensorData) -> Vec<f32> {
+fn floats(data: &TensorData) -> Vec<f32> {
     data.try_to_vec().expect("statistics are f32")
 }
 
@@ -210,7 +210,7 @@ mod tests {
     use crate::{layers::hidden::kernel::Activation, seed::Seed};
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-        floats(tensor.into_data())
+        floats(&tensor.into_data())
     }
 
     fn batch(device: &Device) -> Tensor<2> {
