@@ -113,27 +113,22 @@ impl XDeepFm {
     /// - vectors: `[batch, fields, dim]`
     /// - returns: `[batch, pooled maps]`
     fn pooled_maps(&self, vectors: Tensor<3>) -> Tensor<2> {
-        const MAPS: usize = 0;
+        const MAPS: usize = 1;
         const DIM: usize = 2;
-        let [batch, fields, dim] = vectors.dims();
-        let columns = batch * dim;
-        let start = vectors.swap_dims(0, 1).reshape([fields, columns]);
-        let mut feed = start.clone();
+        let mut feed = None;
         let mut pooled = Vec::with_capacity(self.cin.len());
         for (layer, weight) in self.cin.iter().enumerate() {
             let [maps, _, _] = weight.dims();
-            let output = cin_layer(feed, start.clone(), weight.val());
+            let output = cin_layer(feed, vectors.clone(), weight.val());
             let is_split = self.split_half && layer + 1 < self.cin.len();
             let (next, direct) = if is_split {
                 (output.clone().narrow(MAPS, 0, maps / 2), output.narrow(MAPS, maps / 2, maps - maps / 2))
             } else {
                 (output.clone(), output)
             };
-            let [direct_maps, _] = direct.dims();
-            let sums: Tensor<2> = direct.reshape([direct_maps, batch, dim]).sum_dim(DIM).squeeze_dim(DIM);
-            pooled.push(sums);
-            feed = next;
+            pooled.push(direct.sum_dim(DIM).squeeze_dim::<2>(DIM));
+            feed = Some(next);
         }
-        Tensor::cat(pooled, MAPS).transpose()
+        Tensor::cat(pooled, MAPS)
     }
 }
