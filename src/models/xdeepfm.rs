@@ -101,25 +101,25 @@ impl XDeepFm {
     /// # Shapes
     /// - returns: `[batch]`
     pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
-        let vectors = embedded.vectors();
         let deep = self.mlp.forward(embedded.concatenation());
-        embedded.linear_sum() + self.explicit(vectors) + deep + self.bias.val()
+        embedded.linear_sum() + self.explicit(&embedded.vectors()) + deep + self.bias.val()
     }
 
     /// The CIN's part of the logit, `Σ_kh w^k_h Σ_d X^k_hd` with the head's weights `w` and
     /// `X^k_h = Σ_ij W^k_hij (X^{k−1}_i ⊙ X^0_j)`.
     ///
-    /// Maps that feed no layer are never made: all of a layer are one map, whose weights are `Σ_h w_h W_h`.
+    /// A layer's maps that feed no other are not made one by one: their weighted sum is the map of `Σ_h w_h W_h`.
     ///
     /// # Shapes
-    /// - vectors: `[batch, fields, dim]`
+    /// - start: `[batch, fields, dim]`
     /// - returns: `[batch]`
-    fn explicit(&self, vectors: Tensor<3>) -> Tensor<1> {
+    fn explicit(&self, start: &Tensor<3>) -> Tensor<1> {
         const MAPS: usize = 0;
-        let [batch, _, _] = vectors.dims();
+        let [batch, _, _] = start.dims();
         let (mut feed, mut pooled) = (None, 0);
         let mut parts = Vec::with_capacity(self.cin.len());
         for (layer, weight) in self.cin.iter().enumerate() {
+            let weight = weight.val();
             let [maps, fed, fields] = weight.dims();
             let feeding = match layer + 1 < self.cin.len() {
                 false => 0,
@@ -130,13 +130,13 @@ impl XDeepFm {
             let head = self.head.val().narrow(MAPS, pooled, direct);
             pooled += direct;
             let next =
-                (feeding > 0).then(|| cin_layer(feed.clone(), vectors.clone(), weight.val().narrow(MAPS, 0, feeding)));
+                (feeding > 0).then(|| cin_layer(feed.clone(), start.clone(), weight.clone().narrow(MAPS, 0, feeding)));
             parts.push(match &next {
                 Some(next) if feeding == maps => pool(next.clone()).matmul(head),
                 _ => {
-                    let weight = weight.val().narrow(MAPS, feeding, direct).reshape([direct, fed * fields]);
-                    let weight = head.transpose().matmul(weight).reshape([1, fed, fields]);
-                    pool(cin_layer(feed, vectors.clone(), weight))
+                    let direct = weight.narrow(MAPS, feeding, direct).reshape([direct, fed * fields]);
+                    let combined = head.transpose().matmul(direct).reshape([1, fed, fields]);
+                    pool(cin_layer(feed, start.clone(), combined))
                 }
             });
             feed = next;

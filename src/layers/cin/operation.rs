@@ -84,7 +84,7 @@ fn view(inputs: &[FloatTensor<Flex>]) -> (Layer<'_>, Inputs<'_>) {
     let [maps, fed, fields] = weight.shape().dims();
     let [_, _, dim] = start.shape().dims();
     let layer = Layer { weight: weight.storage(), maps, fed, fields, dim };
-    (layer, Inputs { start: start.storage(), feed: feed.first().map(|feed| feed.storage()) })
+    (layer, Inputs { start: start.storage(), feed: feed.first().map(FloatTensor::<Flex>::storage) })
 }
 
 #[derive(Debug)]

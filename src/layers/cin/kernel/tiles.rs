@@ -52,12 +52,11 @@ fn maps_of<L: Lanes, const COUNT: usize>(
         for (vectors, output) in vectors.chunks_exact(plan.vectors()).zip(output.chunks_exact_mut(plan.maps)) {
             for first in (0..PACKETS).step_by(COUNT) {
                 let sums = sums::<L, COUNT>(tile.weights, &vectors[tile.columns.clone()], first);
-                for row in 0..TILE {
-                    let [vector, map] = tile.pairs[row];
+                for (sums, &[vector, map]) in sums.iter().zip(&tile.pairs) {
                     let (vector, target) = (&vectors[vector], &mut output[map]);
                     for packet in 0..COUNT {
                         let (factor, target) = (L::load(&vector[first + packet]), &mut target[first + packet]);
-                        L::load(target).plus_product(sums[row][packet], factor).store(target);
+                        L::load(target).plus_product(sums[packet], factor).store(target);
                     }
                 }
             }
@@ -98,13 +97,12 @@ fn inputs_of<L: Lanes, const COUNT: usize>(
         for ((vectors, output), gradients) in strips.zip(gradients.chunks_exact_mut(count)) {
             for first in (0..PACKETS).step_by(COUNT) {
                 let sums = sums::<L, COUNT>(tile.weights, output, first);
-                for row in 0..TILE {
-                    let [left, right] = tile.pairs[row];
+                for (sums, &[left, right]) in sums.iter().zip(&tile.pairs) {
                     for (own, other) in [(left, right), (right, left)] {
                         let (vector, target) = (&vectors[other], &mut gradients[own]);
                         for packet in 0..COUNT {
                             let (factor, target) = (L::load(&vector[first + packet]), &mut target[first + packet]);
-                            L::load(target).plus_product(sums[row][packet], factor).store(target);
+                            L::load(target).plus_product(sums[packet], factor).store(target);
                         }
                     }
                 }
