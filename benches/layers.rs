@@ -1,6 +1,6 @@
 //! Rows a second of the fused layers, forward and backward, at a large and a small batch of Criteo's 39 fields.
 //!
-//! The lines in `GHz` of the cross stack and the pairs' attention count floating-point operations: read them as GF/s.
+//! The lines in `GHz` of the cross stack, the pairs' attention and the interaction network count floating-point operations: read them as GF/s.
 //! `RAYON_NUM_THREADS=1 cargo bench --bench layers` measures one thread.
 
 use divan::{
@@ -9,6 +9,7 @@ use divan::{
 };
 use secn::{
     layers::{
+        cin::kernel as cin_kernel,
         cross_stack::kernel::{self, Activation, Form, Product, Weights},
         hidden::kernel as hidden_layer,
         pair_attention::kernel as pair_attention_kernel,
@@ -101,6 +102,40 @@ fn pair_attention(bencher: Bencher, batch: usize) {
         let kept = pair_attention_kernel::Kept { pooled: &attended.pooled, statistics: &attended.statistics };
         pair_attention_kernel::backward(&weights, black_box(&vectors), FIELDS, kept, &gradient)
     });
+}
+
+/// Maps of a layer of the compressed interaction network.
+const MAPS: usize = 32;
+
+fn cin(bencher: Bencher, batch: usize, maps: usize, is_first: bool) {
+    let fed = if is_first { FIELDS } else { MAPS };
+    let weight = numbers(1, maps * fed * FIELDS, 0.1);
+    let layer = cin_kernel::Layer { weight: &weight, maps, fed, fields: FIELDS, dim: DIM };
+    let (start, feed) = (numbers(4, batch * FIELDS * DIM, 0.5), numbers(5, batch * fed * DIM, 0.5));
+    let gradient = numbers(6, batch * maps * DIM, 1.0);
+    let products = if is_first { FIELDS * (FIELDS + 1) / 2 } else { fed * FIELDS };
+    // A multiplication and an addition forward, and twice on the way back.
+    let operations = CyclesCount::new(batch * 3 * 2 * products * maps * DIM);
+    bencher.counter(ItemsCount::new(batch)).counter(operations).bench_local(|| {
+        let inputs = cin_kernel::Inputs { start: black_box(&start), feed: (!is_first).then_some(&feed) };
+        let output = cin_kernel::forward(&layer, inputs);
+        (output, cin_kernel::backward(&layer, inputs, &gradient))
+    });
+}
+
+#[divan::bench(args = BATCHES)]
+fn cin_first(bencher: Bencher, batch: usize) {
+    cin(bencher, batch, MAPS, true);
+}
+
+#[divan::bench(args = BATCHES)]
+fn cin_middle(bencher: Bencher, batch: usize) {
+    cin(bencher, batch, MAPS, false);
+}
+
+#[divan::bench(args = BATCHES)]
+fn cin_last(bencher: Bencher, batch: usize) {
+    cin(bencher, batch, 1, false);
 }
 
 /// The first hidden layer of an MLP, with dropout. Its line in `GHz` counts floating-point operations, too.

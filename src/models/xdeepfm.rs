@@ -101,39 +101,54 @@ impl XDeepFm {
     /// # Shapes
     /// - returns: `[batch]`
     pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
-        const UNITS: usize = 1;
-        let explicit = self.pooled_maps(embedded.vectors()).matmul(self.head.val()).squeeze_dim::<1>(UNITS);
         let deep = self.mlp.forward(embedded.concatenation());
-        embedded.linear_sum() + explicit + deep + self.bias.val()
+        embedded.linear_sum() + self.explicit(&embedded.vectors()) + deep + self.bias.val()
     }
 
-    /// The CIN: `X^k_h = Σ_ij W^k_hij (X^{k−1}_i ⊙ X^0_j)`, each map summed over `dim`.
+    /// The CIN's part of the logit, `Σ_kh w^k_h Σ_d X^k_hd` with the head's weights `w` and
+    /// `X^k_h = Σ_ij W^k_hij (X^{k−1}_i ⊙ X^0_j)`.
+    ///
+    /// A layer's maps that feed no other are not made one by one: their weighted sum is the map of `Σ_h w_h W_h`.
     ///
     /// # Shapes
-    /// - vectors: `[batch, fields, dim]`
-    /// - returns: `[batch, pooled maps]`
-    fn pooled_maps(&self, vectors: Tensor<3>) -> Tensor<2> {
+    /// - start: `[batch, fields, dim]`
+    /// - returns: `[batch]`
+    fn explicit(&self, start: &Tensor<3>) -> Tensor<1> {
         const MAPS: usize = 0;
-        const DIM: usize = 2;
-        let [batch, fields, dim] = vectors.dims();
-        let columns = batch * dim;
-        let start = vectors.swap_dims(0, 1).reshape([fields, columns]);
-        let mut feed = start.clone();
-        let mut pooled = Vec::with_capacity(self.cin.len());
+        let [batch, _, _] = start.dims();
+        let (mut feed, mut pooled) = (None, 0);
+        let mut parts = Vec::with_capacity(self.cin.len());
         for (layer, weight) in self.cin.iter().enumerate() {
-            let [maps, _, _] = weight.dims();
-            let output = cin_layer(feed, start.clone(), weight.val());
-            let is_split = self.split_half && layer + 1 < self.cin.len();
-            let (next, direct) = if is_split {
-                (output.clone().narrow(MAPS, 0, maps / 2), output.narrow(MAPS, maps / 2, maps - maps / 2))
-            } else {
-                (output.clone(), output)
+            let weight = weight.val();
+            let [maps, fed, fields] = weight.dims();
+            let feeding = match layer + 1 < self.cin.len() {
+                false => 0,
+                true if self.split_half => maps / 2,
+                true => maps,
             };
-            let [direct_maps, _] = direct.dims();
-            let sums: Tensor<2> = direct.reshape([direct_maps, batch, dim]).sum_dim(DIM).squeeze_dim(DIM);
-            pooled.push(sums);
+            let direct = if feeding < maps { maps - feeding } else { maps };
+            let head = self.head.val().narrow(MAPS, pooled, direct);
+            pooled += direct;
+            let next =
+                (feeding > 0).then(|| cin_layer(feed.clone(), start.clone(), weight.clone().narrow(MAPS, 0, feeding)));
+            parts.push(match &next {
+                Some(next) if feeding == maps => pool(next.clone()).matmul(head),
+                _ => {
+                    let direct = weight.narrow(MAPS, feeding, direct).reshape([direct, fed * fields]);
+                    let combined = head.transpose().matmul(direct).reshape([1, fed, fields]);
+                    pool(cin_layer(feed, start.clone(), combined))
+                }
+            });
             feed = next;
         }
-        Tensor::cat(pooled, MAPS).transpose()
+        Tensor::cat(parts, 1).sum_dim(1).reshape([batch])
     }
+}
+
+/// # Shapes
+/// - maps: `[batch, maps, dim]`
+/// - returns: `[batch, maps]`
+fn pool(maps: Tensor<3>) -> Tensor<2> {
+    const DIM: usize = 2;
+    maps.sum_dim(DIM).squeeze_dim(DIM)
 }
