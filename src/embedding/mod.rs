@@ -128,7 +128,7 @@ impl Embedding {
     pub fn copy_weights(&mut self, other: &Self) {
         for (name, table) in self.tables_mut() {
             if let Some((_, from)) = other.tables().find(|(other, _)| *other == name) {
-                table.set_part(0, &from.part(0));
+                table.set_part(0, from.part(0));
             }
         }
     }

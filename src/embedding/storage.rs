@@ -152,6 +152,13 @@ impl Numbers {
             Storage::Bf16 => Self::Bf16(vec![bf16::ZERO; count]),
         }
     }
+
+    pub(super) fn storage(&self) -> Storage {
+        match self {
+            Self::F32(_) => Storage::F32,
+            Self::Bf16(_) => Storage::Bf16,
+        }
+    }
 }
 
 /// Works on the numbers, whatever they are stored as.

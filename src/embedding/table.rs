@@ -9,7 +9,7 @@ use super::{
     EmbeddingConfig, RowOptimizer, RowStep,
     pretrained::Frozen,
     rows::{self, LEAST_NUMBERS_A_TASK, Share, Touched, shares},
-    storage::{Change, Numbers, Rounding, Stored, with_numbers},
+    storage::{Change, Numbers, Rounding, Storage, Stored, with_numbers},
 };
 use crate::seed::Seed;
 
@@ -88,7 +88,16 @@ impl Table {
     /// Sets the first weights of a row.
     pub(super) fn set_weights(&mut self, row: usize, weights: &[f32]) {
         let start = row * self.stride;
-        with_numbers!(&mut self.numbers, data => store(&mut data[start..start + weights.len()], weights));
+        with_numbers!(&mut self.numbers, data => {
+            for (number, weight) in data[start..].iter_mut().zip(weights) {
+                *number = Stored::nearest(*weight);
+            }
+        });
+    }
+
+    /// How the numbers stand in memory.
+    pub fn storage(&self) -> Storage {
+        self.numbers.storage()
     }
 
     pub fn dim(&self) -> usize {
@@ -109,12 +118,25 @@ impl Table {
         })
     }
 
+    /// As [`Self::part`], as the bytes of the numbers that the table stores.
+    pub fn part_bytes(&self, part: usize) -> Vec<u8> {
+        let columns = part * self.dim..(part + 1) * self.dim;
+        with_numbers!(&self.numbers, data => {
+            let mut bytes = Vec::with_capacity(self.rows() * self.dim * self.storage().bytes());
+            for number in data.chunks_exact(self.stride).flat_map(|row| &row[columns.clone()]) {
+                bytes.extend_from_slice(&number.to_le_bytes());
+            }
+            bytes
+        })
+    }
+
     /// Puts back what [`Self::part`] gave.
-    pub fn set_part(&mut self, part: usize, values: &[f32]) {
-        let (dim, stride) = (self.dim, self.stride);
+    pub fn set_part(&mut self, part: usize, values: impl IntoIterator<Item = f32>) {
+        let columns = part * self.dim..(part + 1) * self.dim;
         with_numbers!(&mut self.numbers, data => {
-            for (row, values) in data.chunks_exact_mut(stride).zip(values.chunks_exact(dim)) {
-                store(&mut row[part * dim..(part + 1) * dim], values);
+            let numbers = data.chunks_exact_mut(self.stride).flat_map(|row| &mut row[columns.clone()]);
+            for (number, value) in numbers.zip(values) {
+                *number = Stored::nearest(value);
             }
         });
     }
@@ -185,19 +207,10 @@ impl Table {
     }
 }
 
-fn store<S: Stored>(numbers: &mut [S], values: &[f32]) {
-    for (number, value) in numbers.iter_mut().zip(values) {
-        *number = S::nearest(*value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        embedding::{Moment, Storage},
-        ranges::NonNegative,
-    };
+    use crate::{embedding::Moment, ranges::NonNegative};
 
     const FIELDS: [Range<u32>; 2] = [0..3, 3..10_000];
 
@@ -226,8 +239,8 @@ mod tests {
     fn parts_survive_a_round_trip_and_gather_reads_the_weights() {
         let mut table = Table::new(&FIELDS, 2, &config(RowOptimizer::Adam), |_| {});
         let values: Vec<f32> = (0_u16..20_000).map(f32::from).collect();
-        table.set_part(0, &values);
-        table.set_part(2, &values);
+        table.set_part(0, values.clone());
+        table.set_part(2, values.clone());
         assert_eq!(table.part(0), values);
         assert_eq!(table.part(1), vec![0.0; 20_000]);
         assert_eq!(table.gather(&[5, 0, 5]), vec![10.0, 11.0, 0.0, 1.0, 10.0, 11.0]);
@@ -351,7 +364,7 @@ mod tests {
                         let start = |table: &mut Table| table.randomize(0.1, Seed(seed), "vectors");
                         let mut table = Table::new(&fields, dim, &config, start);
                         // from what 16 bits hold, so that only steps are rounded
-                        table.set_part(0, &vec![0.25; 20_000 * dim]);
+                        table.set_part(0, vec![0.25; 20_000 * dim]);
                         for number in 1..=2 {
                             table.catch_up(&unique, &unique_starts, &step(&config, number));
                             table.apply(&unique, &unique_starts, &gradients, &step(&config, number));

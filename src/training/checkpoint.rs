@@ -3,13 +3,14 @@
 //! `best` has the weights alone; `last` has all that `--resume` needs to go on with the same bits. The random streams
 //! need no place in it: each follows from the seed, the epoch and the step.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     ScheduleState, Trainer, TrainingError,
     checkpoint_files::{Reader, Writer, recover},
+    checkpoint_tensors::{Parts, Saved, TablePart},
     dense::{self, Weight},
 };
 use crate::{
@@ -71,14 +72,14 @@ pub struct Checkpoint<'a> {
 pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainingError> {
     let trainer = checkpoint.trainer;
     let mut writer = Writer::new(folder)?;
-    writer.add_tensors(DENSE, &dense::weights(trainer.model()))?;
-    writer.add_tensors(TABLE, &parts(&trainer.embedding, |_| 0..1))?;
+    writer.add_tensors(DENSE, dense::weights(trainer.model()).into_iter().map(Saved::Weight).collect())?;
+    writer.add_tensors(TABLE, parts(&trainer.embedding, |_| 0..1))?;
     if checkpoint.resumable {
         let mut moments = parts(&trainer.embedding, |table| 1..table.moments() + 1);
-        moments.extend(decay_marks(&trainer.embedding));
-        moments.extend(frozen_marks(&trainer.embedding));
-        writer.add_tensors(MOMENTS, &moments)?;
-        writer.add_tensors(OPTIMIZER, &trainer.dense.saved())?;
+        moments.extend(decay_marks(&trainer.embedding).map(Saved::Weight));
+        moments.extend(frozen_marks(&trainer.embedding).map(Saved::Weight));
+        writer.add_tensors(MOMENTS, moments)?;
+        writer.add_tensors(OPTIMIZER, trainer.dense.saved().into_iter().map(Saved::Weight).collect())?;
     }
     writer.finish(checkpoint.progress)
 }
@@ -92,7 +93,7 @@ pub fn load_best(folder: &Path, model: Model, embedding: &mut Embedding) -> Resu
     let reader = Reader::<Progress>::open(folder)?;
     let mismatch = |reason| TrainingError::Mismatch { path: folder.to_owned(), reason };
     let model = dense::with_weights(model, &reader.read_tensors(DENSE)?).map_err(mismatch)?;
-    set_parts(embedding, &reader.read_tensors(TABLE)?, |_| 0..1).map_err(mismatch)?;
+    set_parts(embedding, &reader.read_parts(TABLE)?, |_| 0..1).map_err(mismatch)?;
     Ok((model, reader.content))
 }
 
@@ -105,10 +106,11 @@ pub fn load_last(folder: &Path, mut trainer: Trainer) -> Result<(Trainer, Progre
     trainer.set_model(model);
     let reader = Reader::<Progress>::open(folder)?;
     let mismatch = |reason| TrainingError::Mismatch { path: folder.to_owned(), reason };
-    let moments = reader.read_tensors(MOMENTS)?;
+    let moments = reader.read_parts(MOMENTS)?;
     set_parts(&mut trainer.embedding, &moments, |table| 1..table.moments() + 1).map_err(mismatch)?;
     set_decay_marks(&mut trainer.embedding, &moments).map_err(mismatch)?;
     set_frozen_marks(&mut trainer.embedding, &moments).map_err(mismatch)?;
+    drop(moments);
     let moments = reader.read_tensors(OPTIMIZER)?;
     let device = trainer.device().clone().inner();
     trainer.dense.restore(progress.step, &moments, &device);
@@ -119,36 +121,23 @@ fn part_name(table: &str, part: usize) -> String {
     if part == 0 { table.to_owned() } else { format!("{table}.moment_{part}") }
 }
 
-fn parts(embedding: &Embedding, which: impl Fn(&Table) -> std::ops::Range<usize>) -> Vec<Weight> {
-    let table_parts = |(name, table): (&'static str, &Table)| {
-        let shape = vec![table.rows(), table.dim()];
-        let weight = |part| Weight { name: part_name(name, part), shape: shape.clone(), values: table.part(part) };
-        which(table).map(weight).collect::<Vec<_>>()
-    };
-    embedding.tables().flat_map(table_parts).collect()
+fn parts(embedding: &Embedding, which: impl Fn(&Table) -> Range<usize>) -> Vec<Saved<'_>> {
+    let mut saved = Vec::new();
+    for (name, table) in embedding.tables() {
+        let shape = [table.rows(), table.dim()];
+        let part = |part| Saved::Part(TablePart { name: part_name(name, part), table, part, shape });
+        saved.extend(which(table).map(part));
+    }
+    saved
 }
 
-fn set_parts(
-    embedding: &mut Embedding,
-    weights: &[Weight],
-    which: impl Fn(&Table) -> std::ops::Range<usize>,
-) -> Result<(), String> {
+fn set_parts(embedding: &mut Embedding, parts: &Parts, which: impl Fn(&Table) -> Range<usize>) -> Result<(), String> {
     for (name, table) in embedding.tables_mut() {
         for part in which(table) {
-            let shape = [table.rows(), table.dim()];
-            table.set_part(part, find(weights, &part_name(name, part), &shape)?);
+            parts.fill(&part_name(name, part), table, part)?;
         }
     }
     Ok(())
-}
-
-fn find<'a>(weights: &'a [Weight], name: &str, shape: &[usize]) -> Result<&'a [f32], String> {
-    let weight = weights.iter().find(|weight| weight.name == name);
-    let weight = weight.ok_or_else(|| format!("expected a table `{name}`, found none"))?;
-    if weight.shape != shape {
-        return Err(format!("table `{name}`: expected shape {shape:?}, found {:?}", weight.shape));
-    }
-    Ok(&weight.values)
 }
 
 fn mark_name(table: &str) -> String {
@@ -165,10 +154,10 @@ fn decay_marks(embedding: &Embedding) -> impl Iterator<Item = Weight> {
     })
 }
 
-fn set_decay_marks(embedding: &mut Embedding, weights: &[Weight]) -> Result<(), String> {
+fn set_decay_marks(embedding: &mut Embedding, parts: &Parts) -> Result<(), String> {
     for (name, table) in embedding.tables_mut().filter(|(_, table)| !table.decayed().is_empty()) {
-        let marks = find(weights, &mark_name(name), &[table.rows()])?;
-        table.decayed_mut().copy_from_slice(bytemuck::cast_slice(marks));
+        let marks = parts.marks(&mark_name(name), table.rows())?;
+        table.decayed_mut().copy_from_slice(bytemuck::cast_slice(&marks));
     }
     Ok(())
 }
@@ -187,12 +176,12 @@ fn frozen_marks(embedding: &Embedding) -> impl Iterator<Item = Weight> {
     })
 }
 
-fn set_frozen_marks(embedding: &mut Embedding, weights: &[Weight]) -> Result<(), String> {
+fn set_frozen_marks(embedding: &mut Embedding, parts: &Parts) -> Result<(), String> {
     for (name, table) in embedding.tables_mut() {
         let name = frozen_name(name);
-        if weights.iter().any(|weight| weight.name == name) {
-            let rows = table.rows();
-            table.set_frozen(find(weights, &name, &[rows])?);
+        if parts.has(&name) {
+            let marks = parts.marks(&name, table.rows())?;
+            table.set_frozen(&marks);
         }
     }
     Ok(())

@@ -3,14 +3,18 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::Write,
+    io::{Seek, Write},
     path::{Path, PathBuf},
 };
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{TrainingError, dense::Weight};
+use super::{
+    TrainingError,
+    checkpoint_tensors::{Parts, Saved},
+    dense::Weight,
+};
 
 const MANIFEST: &str = "checkpoint.json";
 
@@ -54,23 +58,34 @@ impl Writer {
         Ok(Self { folder, target: target.to_owned(), files: BTreeMap::new() })
     }
 
-    /// Adds a file.
-    pub(super) fn add(&mut self, name: &str, bytes: &[u8]) -> Result<(), TrainingError> {
+    /// Adds a file, whatever its bytes are.
+    #[cfg(test)]
+    fn add(&mut self, name: &str, bytes: &[u8]) -> Result<(), TrainingError> {
         write_durably(&self.folder.join(name), bytes)?;
         let fingerprint = fingerprint(bytes);
         self.files.insert(name.to_owned(), fingerprint);
         Ok(())
     }
 
-    /// Adds named f32 tensors as one safetensors file.
-    pub(super) fn add_tensors(&mut self, name: &str, tensors: &[Weight]) -> Result<(), TrainingError> {
-        let views = tensors.iter().map(|tensor| {
-            let bytes = bytemuck::cast_slice(&tensor.values);
-            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes);
-            (tensor.name.clone(), view.expect("a tensor has as many values as its shape says"))
+    /// Adds named tensors as one safetensors file; one of them at a time is in memory beside what it is made from.
+    pub(super) fn add_tensors(&mut self, name: &str, tensors: Vec<Saved>) -> Result<(), TrainingError> {
+        let path = self.folder.join(name);
+        // safetensors puts a file for its owner alone in the place of this one
+        let permissions = File::create(&path).and_then(|file| file.metadata()).map_err(io(&path))?.permissions();
+        let named = tensors.into_iter().map(|tensor| (tensor.name(), tensor));
+        safetensors::serialize_to_file(named, None, &path).map_err(|error| match error {
+            SafeTensorError::IoError(source) => io(&path)(source),
+            other => damaged(&path, &other),
+        })?;
+        fs::set_permissions(&path, permissions).map_err(io(&path))?;
+        let hashed = File::options().read(true).write(true).open(&path).and_then(|mut file| {
+            file.sync_all()?;
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(&mut file)?;
+            Ok(Fingerprint { bytes: file.stream_position()?, blake3: hasher.finalize().to_hex().to_string() })
         });
-        let bytes = safetensors::serialize(views, None).expect("names and shapes can be written");
-        self.add(name, &bytes)
+        self.files.insert(name.to_owned(), hashed.map_err(io(&path))?);
+        Ok(())
     }
 
     /// Puts the checkpoint in the place of an older one. A crash leaves one of both whole, see [`recover`].
@@ -148,6 +163,12 @@ impl<T: DeserializeOwned> Reader<T> {
         Ok(bytes)
     }
 
+    /// The file of a table's parts.
+    pub(super) fn read_parts(&self, name: &str) -> Result<Parts, TrainingError> {
+        let (path, bytes) = (self.folder.join(name), self.read(name)?);
+        Parts::new(bytes).map_err(|error| damaged(&path, &error))
+    }
+
     /// The tensors of a safetensors file.
     pub(super) fn read_tensors(&self, name: &str) -> Result<Vec<Weight>, TrainingError> {
         let bytes = self.read(name)?;
@@ -183,13 +204,22 @@ mod tests {
             shape: shape.to_vec(),
             values: (0_u8..shape.iter().product::<usize>().try_into().unwrap()).map(f32::from).collect(),
         };
-        writer.add_tensors(TENSORS, &[weight("weight", &[3, 2]), weight("bias", &[2])]).unwrap();
+        writer
+            .add_tensors(TENSORS, [weight("weight", &[3, 2]), weight("bias", &[2])].map(Saved::Weight).into())
+            .unwrap();
         writer.finish(&7_u64).unwrap();
         (folder, target)
     }
 
     fn read(folder: &Path) -> Result<Vec<Weight>, TrainingError> {
         Reader::<u64>::open(folder)?.read_tensors(TENSORS)
+    }
+
+    #[test]
+    fn all_files_have_the_permissions_of_any_new_file() {
+        let (_folder, target) = written();
+        let [tensors, list] = [TENSORS, MANIFEST].map(|name| target.join(name).metadata().unwrap().permissions());
+        assert_eq!(tensors, list);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod checkpoint_files;
+mod checkpoint_tensors;
 mod config;
 mod dense;
 mod error;

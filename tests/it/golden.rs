@@ -190,7 +190,7 @@ impl Case {
         .unwrap();
         let mut embedding = Embedding::new(&embedding_config, config.needs(), &fields, Seed(1));
         for (name, table) in embedding.tables_mut() {
-            table.set_part(0, &flat_f32(&self.of_table(name, |name| &self.file[name])));
+            table.set_part(0, flat_f32(&self.of_table(name, |name| &self.file[name])));
         }
         embedding
     }
