@@ -234,5 +234,7 @@ mod tests {
         assert_eq!(bytes(Vectors::One), (16 + 1) * 8);
         assert_eq!(bytes(Vectors::APartner), (39 * 16 + 1) * 8);
         assert_eq!(bytes(Vectors::OneAndPartners { partner_dim: 4 }), (16 + 1 + 39 * 4) * 8);
+        let half = EmbeddingConfig { storage: Storage::Bf16, ..EmbeddingConfig::default() };
+        assert_eq!(half.row_bytes(Needs { vectors: Vectors::One, linear: true }, 39), (16 + 1) * 4);
     }
 }

@@ -49,6 +49,11 @@ impl Table {
         }
     }
 
+    /// Whether there are rows that no step moves.
+    pub fn freezes(&self) -> bool {
+        !self.frozen.is_empty()
+    }
+
     /// The rows that no step moves, as `1.0` among `0.0`; empty where all move.
     pub fn frozen(&self) -> Vec<f32> {
         self.frozen.rows.iter().map(|frozen| f32::from(u8::from(*frozen))).collect()

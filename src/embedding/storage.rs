@@ -112,9 +112,12 @@ impl Stored for bf16 {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the upper half is what is stored")]
     fn rounded(value: f32, bits: u64) -> Self {
-        // carried into the upper half as often as the lower half is large; not a number must not be carried into a zero
-        let noise = if value.is_finite() { bits as u16 } else { 0 };
-        Self::from_bits(((value.to_bits() + u32::from(noise)) >> 16) as u16)
+        // carried into the upper half as often as the lower half is large; what is not finite has nothing to carry
+        if value.is_finite() {
+            Self::from_bits(((value.to_bits() + u32::from(bits as u16)) >> 16) as u16)
+        } else {
+            Self::from_f32(value)
+        }
     }
 
     fn scratch(numbers: usize) -> Vec<f32> {
@@ -177,7 +180,7 @@ pub(super) use with_numbers;
 pub(super) enum Change {
     Decay,
     Update,
-    LastDecay,
+    EvaluationDecay,
 }
 
 /// Where the random bits of a table's rounding come from.
@@ -203,7 +206,86 @@ impl Rounding {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
+    use crate::{
+        embedding::{EmbeddingConfig, Moment, RowOptimizer, RowStep, Table},
+        ranges::{NonNegative, Positive},
+    };
+
+    const ROWS: u32 = 20_000;
+    const STARTS: [usize; 3] = [0, 7_000, ROWS as usize];
+    /// Between neighbours from 1/4 to 1/2.
+    const UNIT: f32 = 1.0 / 512.0;
+
+    /// The weights behind some steps that touch every row, from 1/4.
+    fn moved(config: &EmbeddingConfig, dim: usize, gradients: &[f32], steps: u64, seed: Seed) -> Vec<f32> {
+        let fields: [Range<u32>; 2] = [0..7_000, 7_000..ROWS];
+        let unique: Vec<u32> = (0..ROWS).collect();
+        let mut table = Table::new(&fields, dim, config, |table| table.randomize(0.1, seed, "vectors"));
+        table.set_part(0, vec![0.25; ROWS as usize * dim]);
+        let step = |step| RowStep::new(config, Moment { step, rate_factor: 1.0, batch_size: 1 });
+        for number in 1..=steps {
+            table.catch_up(&unique, &STARTS, &step(number));
+            table.apply(&unique, &STARTS, gradients, &step(number));
+        }
+        table.catch_up_all(&step(steps + 1));
+        let weights = table.part(0);
+        let rows = [9, 19_999, 0].map(|row| &weights[row * dim..][..dim]);
+        assert_eq!(table.gather(&[9, 19_999, 0]), rows.concat());
+        weights
+    }
+
+    /// The errors' mean lies within 5 of its standard errors, and each of them within `largest`.
+    #[track_caller]
+    fn assert_right_on_average(rounded: &[f32], exact: &[f32], largest: f32) {
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for error in rounded.iter().zip(exact).map(|(rounded, exact)| rounded - exact) {
+            assert!(error.abs() < largest, "{error}");
+            (sum, squares) = (sum + f64::from(error), squares + f64::from(error * error));
+        }
+        let count = rounded.len() as f64;
+        let (mean, standard_error) = (sum / count, (squares / count / count).sqrt());
+        assert!(squares > 0.0 && mean.abs() < 5.0 * standard_error, "{mean} {standard_error}");
+    }
+
+    fn pool(threads: usize) -> rayon::ThreadPool {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
+    }
+
+    /// Two steps and their decays: at most five roundings of numbers below a half, those of the moments with them.
+    #[test]
+    fn rows_of_16_bits_move_as_those_of_32_on_average_whatever_the_threads() {
+        use RowOptimizer::{Adagrad, Adam, DenseAdam, Ftrl, Sgd};
+        for (optimizer, dim) in
+            [Sgd, Adagrad, Adam, DenseAdam, Ftrl].into_iter().flat_map(|rule| [(rule, 1), (rule, 10)])
+        {
+            let decay = NonNegative::new(if optimizer == Ftrl { 0.0 } else { 0.3 }).unwrap();
+            let gradients: Vec<f32> = (0..ROWS as usize * dim).map(|number| 0.01 * (number % 7 + 1) as f32).collect();
+            let run = |storage, threads, seed| {
+                let config = EmbeddingConfig { storage, optimizer, weight_decay: decay, ..EmbeddingConfig::default() };
+                pool(threads).install(|| moved(&config, dim, &gradients, 2, Seed(seed)))
+            };
+            let rounded = run(Storage::Bf16, 1, 1);
+            assert_eq!(rounded, run(Storage::Bf16, 3, 1), "{optimizer:?}, dim {dim}");
+            assert_ne!(rounded, run(Storage::Bf16, 1, 2), "{optimizer:?}, dim {dim}: another seed");
+            assert_right_on_average(&rounded, &run(Storage::F32, 1, 1), 5.0 * UNIT);
+        }
+    }
+
+    /// 64 steps of a quarter of a unit: a number's error has the deviation `√(64 · 1/4 · 3/4)` units, and 6 of them are 21; the
+    /// same bits at every step would leave 48.
+    #[test]
+    fn each_step_is_rounded_by_bits_of_its_own() {
+        let learning_rate = Positive::new(f64::from(UNIT) / 4.0).unwrap();
+        let run = |storage| {
+            let optimizer = RowOptimizer::Sgd;
+            let config = EmbeddingConfig { optimizer, storage, learning_rate, ..EmbeddingConfig::default() };
+            moved(&config, 4, &vec![-1.0; ROWS as usize * 4], 64, Seed(1))
+        };
+        assert_right_on_average(&run(Storage::Bf16), &run(Storage::F32), 21.0 * UNIT);
+    }
 
     /// 2,000 steps of a 2000th each, which the nearest bfloat16 of 1 never leaves: 2 on average, and the mean of 512 numbers
     /// lies within 5 of its standard errors. A number's is at most `√(2000 / 4) · 2⁻⁷`.
@@ -234,7 +316,7 @@ mod tests {
             assert!(down.abs() < value.abs() && value.abs() < up.abs(), "{down} {value} {up}");
             assert_eq!(bf16::from_f32(down).to_bits() + 1, bf16::from_f32(up).to_bits());
         }
-        for bits in [0x7FFF_FFFF, 0xFFFF_FFFF, 0x7FC0_0000] {
+        for bits in [0x7FFF_FFFF, 0xFFFF_FFFF, 0x7FC0_0000, 0x7F80_0001] {
             assert!(bf16::rounded(f32::from_bits(bits), 0xFFFF).load().is_nan(), "{bits:x}");
         }
     }

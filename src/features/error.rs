@@ -93,7 +93,7 @@ impl FeaturesError {
             Self::NoRows { part: "validation", .. } => "`data.validation = \"none\"` does without".into(),
             Self::Memory { .. } | Self::TooManyIds { .. } => {
                 "raise `features.min_count`, set `features.max_size` or `features.vocabulary = { hash = N }`, lower \
-                 `embedding.dim` or raise `features.max_memory`"
+                 `embedding.dim`, set `embedding.storage = \"bf16\"` or raise `features.max_memory`"
                     .into()
             }
             _ => return None,

@@ -129,17 +129,18 @@ impl XDeepFm {
             let direct = if feeding < maps { maps - feeding } else { maps };
             let head = self.head.val().narrow(MAPS, pooled, direct);
             pooled += direct;
-            let next =
-                (feeding > 0).then(|| cin_layer(feed.clone(), start.clone(), weight.clone().narrow(MAPS, 0, feeding)));
-            parts.push(match &next {
-                Some(next) if feeding == maps => pool(next.clone()).matmul(head),
-                _ => {
-                    let direct = weight.narrow(MAPS, feeding, direct).reshape([direct, fed * fields]);
-                    let combined = head.transpose().matmul(direct).reshape([1, fed, fields]);
-                    pool(cin_layer(feed, start.clone(), combined))
-                }
-            });
-            feed = next;
+            let output = if feeding == maps {
+                cin_layer(feed, start.clone(), weight)
+            } else {
+                let direct = weight.clone().narrow(MAPS, feeding, direct).reshape([direct, fed * fields]);
+                let combined = head.clone().transpose().matmul(direct).reshape([1, fed, fields]);
+                let weights =
+                    if feeding > 0 { vec![weight.narrow(MAPS, 0, feeding), combined] } else { vec![combined] };
+                cin_layer(feed, start.clone(), Tensor::cat(weights, MAPS))
+            };
+            let of_maps = |first, count| output.clone().narrow(1, first, count);
+            parts.push(if feeding == maps { pool(output.clone()).matmul(head) } else { pool(of_maps(feeding, 1)) });
+            feed = (feeding > 0).then(|| of_maps(0, feeding));
         }
         Tensor::cat(parts, 1).sum_dim(1).reshape([batch])
     }

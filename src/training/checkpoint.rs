@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     ScheduleState, Trainer, TrainingError,
     checkpoint_files::{Reader, Writer, recover},
-    checkpoint_tensors::{Parts, Saved, TablePart},
-    dense::{self, Weight},
+    checkpoint_tensors::{Parts, Saved, TableMarks, TablePart},
+    dense,
 };
 use crate::{
     embedding::{Embedding, Table},
@@ -76,8 +76,8 @@ pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainingError>
     writer.add_tensors(TABLE, parts(&trainer.embedding, |_| 0..1))?;
     if checkpoint.resumable {
         let mut moments = parts(&trainer.embedding, |table| 1..table.moments() + 1);
-        moments.extend(decay_marks(&trainer.embedding).map(Saved::Weight));
-        moments.extend(frozen_marks(&trainer.embedding).map(Saved::Weight));
+        moments.extend(decay_marks(&trainer.embedding));
+        moments.extend(frozen_marks(&trainer.embedding));
         writer.add_tensors(MOMENTS, moments)?;
         writer.add_tensors(OPTIMIZER, trainer.dense.saved().into_iter().map(Saved::Weight).collect())?;
     }
@@ -145,13 +145,13 @@ fn mark_name(table: &str) -> String {
 }
 
 /// When each row took its decay last: step numbers, as the bits of f32, since the file holds these alone.
-fn decay_marks(embedding: &Embedding) -> impl Iterator<Item = Weight> {
+fn decay_marks(embedding: &Embedding) -> impl Iterator<Item = Saved<'_>> {
     let decaying = embedding.tables().filter(|(_, table)| !table.decayed().is_empty());
-    decaying.map(|(name, table)| Weight {
-        name: mark_name(name),
-        shape: vec![table.rows()],
-        values: bytemuck::cast_slice(table.decayed()).to_vec(),
-    })
+    decaying.map(|(name, table)| marks(mark_name(name), table, |table| bytemuck::cast_slice(table.decayed()).to_vec()))
+}
+
+fn marks(name: String, table: &Table, marks: fn(&Table) -> Vec<f32>) -> Saved<'_> {
+    Saved::Marks(TableMarks { name, table, marks, shape: [table.rows()] })
 }
 
 fn set_decay_marks(embedding: &mut Embedding, parts: &Parts) -> Result<(), String> {
@@ -167,13 +167,9 @@ fn frozen_name(table: &str) -> String {
 }
 
 /// The rows that no step moves, where there are any.
-fn frozen_marks(embedding: &Embedding) -> impl Iterator<Item = Weight> {
-    let marks = embedding.tables().map(|(name, table)| (name, table.frozen()));
-    marks.filter(|(_, marks)| !marks.is_empty()).map(|(name, values)| Weight {
-        name: frozen_name(name),
-        shape: vec![values.len()],
-        values,
-    })
+fn frozen_marks(embedding: &Embedding) -> impl Iterator<Item = Saved<'_>> {
+    let freezing = embedding.tables().filter(|(_, table)| table.freezes());
+    freezing.map(|(name, table)| marks(frozen_name(name), table, Table::frozen))
 }
 
 fn set_frozen_marks(embedding: &mut Embedding, parts: &Parts) -> Result<(), String> {

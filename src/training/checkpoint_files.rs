@@ -78,6 +78,7 @@ impl Writer {
             other => damaged(&path, &other),
         })?;
         fs::set_permissions(&path, permissions).map_err(io(&path))?;
+        // the hash is of what stands in the file, so that later changes alone are seen
         let hashed = File::options().read(true).write(true).open(&path).and_then(|mut file| {
             file.sync_all()?;
             let mut hasher = blake3::Hasher::new();

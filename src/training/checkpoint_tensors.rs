@@ -14,6 +14,7 @@ use crate::embedding::{Storage, Table};
 pub(super) enum Saved<'a> {
     Weight(Weight),
     Part(TablePart<'a>),
+    Marks(TableMarks<'a>),
 }
 
 /// A part of a table, as [`Table::part`] counts them.
@@ -25,11 +26,21 @@ pub(super) struct TablePart<'a> {
     pub(super) shape: [usize; 2],
 }
 
+/// One number a row, made when it is written.
+pub(super) struct TableMarks<'a> {
+    pub(super) name: String,
+    pub(super) table: &'a Table,
+    pub(super) marks: fn(&Table) -> Vec<f32>,
+    /// `[rows]`
+    pub(super) shape: [usize; 1],
+}
+
 impl Saved<'_> {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Weight(weight) => weight.name.clone(),
             Self::Part(part) => part.name.clone(),
+            Self::Marks(marks) => marks.name.clone(),
         }
     }
 }
@@ -38,7 +49,7 @@ impl View for Saved<'_> {
     fn dtype(&self) -> Dtype {
         match self {
             Self::Part(part) if part.table.storage() == Storage::Bf16 => Dtype::BF16,
-            Self::Weight(_) | Self::Part(_) => Dtype::F32,
+            Self::Weight(_) | Self::Part(_) | Self::Marks(_) => Dtype::F32,
         }
     }
 
@@ -46,6 +57,7 @@ impl View for Saved<'_> {
         match self {
             Self::Weight(weight) => &weight.shape,
             Self::Part(part) => &part.shape,
+            Self::Marks(marks) => &marks.shape,
         }
     }
 
@@ -53,6 +65,7 @@ impl View for Saved<'_> {
         match self {
             Self::Weight(weight) => bytemuck::cast_slice(&weight.values).into(),
             Self::Part(part) => part.table.part_bytes(part.part).into(),
+            Self::Marks(marks) => bytemuck::pod_collect_to_vec(&(marks.marks)(marks.table)).into(),
         }
     }
 
@@ -60,6 +73,7 @@ impl View for Saved<'_> {
         match self {
             Self::Weight(weight) => size_of_val(&*weight.values),
             Self::Part(part) => part.shape.iter().product::<usize>() * part.table.storage().bytes(),
+            Self::Marks(marks) => marks.shape[0] * size_of::<f32>(),
         }
     }
 }

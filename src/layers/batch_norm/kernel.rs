@@ -133,22 +133,7 @@ pub fn backward(
     statistics.check(units);
     assert_eq!([output.len(), gradient.len()], [input.len(); 2], "input, output and gradient are of one shape");
     let (width, inverses) = (BLOCK_ROWS * units, statistics.inverse_deviations());
-    let mut sums = vec![0.0; input.len().div_ceil(width) * 2 * units];
-    let blocks = gradient.par_chunks_mut(width).zip(input.par_chunks(width).zip(output.par_chunks(width)));
-    blocks.zip(sums.par_chunks_mut(2 * units)).for_each(|((gradient, (input, output)), sums)| {
-        let (by_gamma, by_beta) = sums.split_at_mut(units);
-        let rows = gradient.chunks_exact_mut(units).zip(input.chunks_exact(units).zip(output.chunks_exact(units)));
-        for (gradient, (input, output)) in rows {
-            activation.mask(output, gradient);
-            let sums = by_gamma.iter_mut().zip(&mut *by_beta);
-            let of_unit = sums.zip(statistics.mean.iter().zip(&inverses));
-            for ((gradient, value), ((by_gamma, by_beta), (mean, inverse))) in gradient.iter().zip(input).zip(of_unit) {
-                *by_gamma += gradient * ((value - mean) * inverse);
-                *by_beta += gradient;
-            }
-        }
-    });
-    let sums = add_blocks(&sums, 2 * units);
+    let sums = mask_and_sum([input, output], &statistics.mean, &inverses, activation, gradient);
     let (by_gamma, by_beta) = sums.split_at(units);
     let share = (input.len() as f32 / units as f32).recip();
     let scales: Vec<f32> = inverses.iter().zip(gamma).map(|(inverse, gamma)| inverse * gamma).collect();
@@ -163,4 +148,31 @@ pub fn backward(
         }
     });
     [by_gamma.to_vec(), by_beta.to_vec()]
+}
+
+/// Masks the gradient; returns the sums over the rows of it times the standardized input, and of itself: `[2, units]`.
+fn mask_and_sum(
+    [input, output]: [&[f32]; 2],
+    mean: &[f32],
+    inverses: &[f32],
+    activation: Activation,
+    gradient: &mut [f32],
+) -> Vec<f32> {
+    let (units, width) = (mean.len(), BLOCK_ROWS * mean.len());
+    let mut sums = vec![0.0; input.len().div_ceil(width) * 2 * units];
+    let blocks = gradient.par_chunks_mut(width).zip(input.par_chunks(width).zip(output.par_chunks(width)));
+    blocks.zip(sums.par_chunks_mut(2 * units)).for_each(|((gradient, (input, output)), sums)| {
+        let (by_gamma, by_beta) = sums.split_at_mut(units);
+        let rows = gradient.chunks_exact_mut(units).zip(input.chunks_exact(units).zip(output.chunks_exact(units)));
+        for (gradient, (input, output)) in rows {
+            activation.mask(output, gradient);
+            let sums = by_gamma.iter_mut().zip(&mut *by_beta);
+            let of_unit = sums.zip(mean.iter().zip(inverses));
+            for ((gradient, value), ((by_gamma, by_beta), (mean, inverse))) in gradient.iter().zip(input).zip(of_unit) {
+                *by_gamma += gradient * ((value - mean) * inverse);
+                *by_beta += gradient;
+            }
+        }
+    });
+    add_blocks(&sums, 2 * units)
 }

@@ -59,8 +59,8 @@ impl BatchNorm {
             return hidden::relu_dropout(self.composed(input), dropout);
         }
         let statistics = if device.is_autodiff() { self.batch_statistics(&input) } else { self.running_statistics() };
-        let (gamma, beta) = (self.gamma.val(), self.beta.val());
-        operation::norm(input, gamma, beta, Arc::new(statistics), hidden::relu(dropout, &device))
+        let weights = [self.gamma.val(), self.beta.val()];
+        operation::norm(input, weights, Arc::new(statistics), hidden::relu(dropout, &device))
     }
 
     fn batch_statistics(&self, input: &Tensor<2>) -> Statistics {
@@ -207,7 +207,10 @@ mod tests {
     use burn::{nn::DropoutConfig, tensor::activation::relu};
 
     use super::*;
-    use crate::{layers::hidden::kernel::Activation, seed::Seed};
+    use crate::{
+        layers::hidden::kernel::{Activation, Dropping, dropout_mask},
+        seed::Seed,
+    };
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         floats(&tensor.into_data())
@@ -298,6 +301,46 @@ mod tests {
                     assert!(difference < 1e-4 * largest, "{batch} {units}, part {part}: {expected}, found {found}");
                 }
             }
+        }
+    }
+
+    /// With the units that it dropped taken for a mask, the operation is the composed one times that mask.
+    #[test]
+    fn dropout_passes_the_gradient_of_what_it_kept() {
+        let (device, sizes) = (Device::flex().autodiff(), [300, 17]);
+        let ([batch, units], dropping) = (sizes, Dropping::new(7, 0.4));
+        let run = |is_fused: bool| {
+            let norm = BatchNorm::init("norm", units, &Parameters::new(Seed(1), &device));
+            let input = leaf(37, sizes, &device);
+            let output = if is_fused {
+                let statistics = Arc::new(norm.batch_statistics(&input));
+                let weights = [norm.gamma.val(), norm.beta.val()];
+                operation::norm(input.clone(), weights, statistics, Activation::ReluDropout(dropping))
+            } else {
+                let mask = TensorData::new(dropout_mask(dropping, batch, units), sizes);
+                composed(&norm, input.clone()) * Tensor::from_data(mask, &device)
+            };
+            let gradients = output.clone().square().sum().backward();
+            [output, input.grad(&gradients).unwrap()].map(values)
+        };
+        for (found, expected) in run(true).iter().flatten().zip(run(false).iter().flatten()) {
+            // numbers of some units, by sums of 300 f32
+            assert!((found - expected).abs() < 1e-4, "expected {expected}, found {found}");
+        }
+    }
+
+    /// A mean square less a squared mean would be off by some thousandths of the variance.
+    #[test]
+    fn statistics_far_from_zero_keep_their_precision() {
+        let device = Device::flex().autodiff();
+        let input: Vec<f32> = values(leaf(37, [513, 3], &device)).iter().map(|value| value + 1e3).collect();
+        let Statistics { mean, variance } = Statistics::of(&input, 3);
+        for unit in 0..3 {
+            let of_unit: Vec<f64> = input.iter().skip(unit).step_by(3).copied().map(f64::from).collect();
+            let exact_mean = of_unit.iter().sum::<f64>() / 513.0;
+            let exact = of_unit.iter().map(|value| (value - exact_mean).powi(2)).sum::<f64>() / 513.0;
+            assert!((f64::from(mean[unit]) - exact_mean).abs() < 1e-4, "{mean:?} {exact_mean}");
+            assert!((f64::from(variance[unit]) / exact - 1.0).abs() < 1e-3, "{variance:?} {exact}");
         }
     }
 

@@ -24,15 +24,14 @@ pub(super) fn statistics(input: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(<Dispatch as StatisticsOps>::batch_statistics(input.without_autodiff().into_dispatch()))
 }
 
-/// `activation((x − mean) / √(variance + ε) · γ + β)`: `[batch, units]`. The gradients are those of `statistics` of `input`.
+/// `activation((x − mean) / √(variance + ε) · γ + β)`: `[batch, units]`, with the weights `[γ, β]`. The gradients are those of `statistics` of `input`.
 pub(super) fn norm(
     input: Tensor<2>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
+    weights: [Tensor<1>; 2],
     statistics: Arc<Statistics>,
     activation: Activation,
 ) -> Tensor<2> {
-    let [gamma, beta] = [gamma, beta].map(Tensor::into_dispatch);
+    let [gamma, beta] = weights.map(Tensor::into_dispatch);
     Tensor::from_dispatch(<Dispatch as NormOps>::norm(input.into_dispatch(), gamma, beta, statistics, activation))
 }
 

@@ -1,4 +1,4 @@
-//! A layer of xDeepFM's compressed interaction network, which never holds all products of maps and fields at once.
+//! A layer of xDeepFM's compressed interaction network.
 //!
 //! Lian et al. 2018, arXiv 1803.05170, equation 6: `X^k_h = Σ_ij W_hij (X^{k−1}_i ⊙ X^0_j)`. With 64 maps and 39 fields
 //! there are 2,496 products for each row and dimension. On the CPU the layer is one operation (`operation.rs`,

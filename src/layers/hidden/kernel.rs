@@ -223,7 +223,7 @@ pub(in crate::layers) fn weight_gradient(sizes: Sizes, input: &[f32], gradient: 
 /// # Shapes
 /// - returns: `[rows, units]`
 #[cfg(test)]
-pub(super) fn dropout_mask(dropping: Dropping, rows: usize, units: usize) -> Vec<f32> {
+pub(in crate::layers) fn dropout_mask(dropping: Dropping, rows: usize, units: usize) -> Vec<f32> {
     let mut mask = vec![1.0; rows * units];
     mask.chunks_mut(units.max(1)).enumerate().for_each(|(row, mask)| dropping.apply(row, mask));
     mask

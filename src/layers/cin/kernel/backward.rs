@@ -3,15 +3,12 @@
 #![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
 use super::{
-    plan::Plan,
+    plan::{DEPTH, Plan},
     strips::{self, PACKETS},
     tiles,
     weight_gradient::{self, WeightGradient},
 };
 use crate::layers::lanes::{Lanes, Packet, Real};
-
-/// Blocks whose weight gradients are summed in registers.
-const DEPTH: usize = 4;
 
 /// Some rows, the gradients of their maps, and where those of the inputs go.
 pub(super) struct BackwardChunk<'a, T> {

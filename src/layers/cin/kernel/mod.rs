@@ -27,7 +27,7 @@ use rayon::prelude::*;
 use self::{
     backward::{BackwardChunk, backward_packets},
     forward::{ForwardChunk, forward_packets},
-    plan::Plan,
+    plan::{Pass, Plan},
     weight_gradient::row_len,
 };
 use crate::layers::lanes::{Lanes, Packet, Plain, Real};
@@ -121,8 +121,8 @@ impl<T: Real> Kernels<T> {
 
     fn forward(&self, layer: &Layer<T>, inputs: Inputs<T>) -> Vec<T> {
         let batch = batch(layer, inputs);
-        let plan = Plan::new(layer, inputs.feed.is_none());
-        let rows = plan.chunk_rows(batch);
+        let plan = Plan::new(layer, inputs.feed.is_none(), Pass::Forward);
+        let rows = plan.chunk_rows(batch, Pass::Forward);
         let [start_len, feed_len, output_len] = lengths(&plan, rows);
         let mut output = vec![T::default(); batch * plan.maps * plan.dim];
         let mut feeds = inputs.feed.unwrap_or_default().chunks(feed_len);
@@ -138,7 +138,7 @@ impl<T: Real> Kernels<T> {
 
     fn backward(&self, layer: &Layer<T>, inputs: Inputs<T>, gradient: &[T]) -> Gradients<T> {
         let batch = batch(layer, inputs);
-        let plan = Plan::new(layer, inputs.feed.is_none());
+        let plan = Plan::new(layer, inputs.feed.is_none(), Pass::Backward);
         assert_eq!(
             gradient.len(),
             batch * plan.maps * plan.dim,
@@ -146,7 +146,7 @@ impl<T: Real> Kernels<T> {
             plan.maps,
             plan.dim
         );
-        let rows = plan.chunk_rows(batch);
+        let rows = plan.chunk_rows(batch, Pass::Backward);
         let [start_len, feed_len, output_len] = lengths(&plan, rows);
         let sums_len = plan.fed * plan.maps * row_len(&plan);
         let mut start_gradient = vec![T::default(); inputs.start.len()];
@@ -179,13 +179,16 @@ fn lengths<T: Real>(plan: &Plan<T>, rows: usize) -> [usize; 3] {
     [plan.fields, plan.fed, plan.maps].map(|count| rows * count * plan.dim)
 }
 
-/// Adds all chunks' sums to the first one's, in order.
+/// Adds all chunks' sums to the first one's, each number's in order.
 fn add_chunks<T: Real>(sums: &mut [T], length: usize) -> &[T] {
+    const NUMBERS_A_TASK: usize = 1 << 14;
     let (total, others) = sums.split_at_mut(length);
-    for chunk in others.chunks_exact(length) {
-        for (total, &part) in total.iter_mut().zip(chunk) {
-            *total += part;
+    total.par_chunks_mut(NUMBERS_A_TASK).enumerate().for_each(|(task, total)| {
+        for chunk in others.chunks_exact(length) {
+            for (total, &part) in total.iter_mut().zip(&chunk[task * NUMBERS_A_TASK..]) {
+                *total += part;
+            }
         }
-    }
+    });
     total
 }

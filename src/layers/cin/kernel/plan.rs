@@ -14,8 +14,18 @@ pub(super) const TILE: usize = 6;
 /// Strips of a block, whose vectors stay in the first cache while tile after tile of the weights passes over them.
 const BLOCK: usize = 8;
 
+/// Blocks whose weight gradients are summed in registers.
+pub(super) const DEPTH: usize = 4;
+
 /// The most chunks that weight gradients are summed by. Fixed, so that sums don't depend on the number of threads.
 const CHUNKS: usize = 32;
+
+/// The pass that a plan is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    Forward,
+    Backward,
+}
 
 /// The shared part of one call.
 pub(super) struct Plan<T> {
@@ -25,9 +35,9 @@ pub(super) struct Plan<T> {
     pub(super) dim: usize,
     /// Whether the start feeds the layer: products come in equal pairs, of which one is made.
     pub(super) is_first: bool,
-    /// Sums over fields: a row's pairs are of a vector that feeds the layer, and a map.
+    /// Sums over fields: a row's pairs are of a vector that feeds the layer, and a map. No weights on the way back.
     pub(super) forward: Tiles<T>,
-    /// Sums over maps: a row's pairs are of a vector that feeds the layer, and a field.
+    /// Sums over maps: a row's pairs are of a vector that feeds the layer, and a field. Nothing on the way there.
     pub(super) inputs: Tiles<T>,
 }
 
@@ -81,7 +91,7 @@ impl<T: Real> Tiles<T> {
 }
 
 impl<T: Real> Plan<T> {
-    pub(super) fn new(layer: &Layer<T>, is_first: bool) -> Self {
+    pub(super) fn new(layer: &Layer<T>, is_first: bool, pass: Pass) -> Self {
         let &Layer { weight, maps, fed, fields, dim } = layer;
         let own = if is_first { 0 } else { fields };
         let partners = |vector: usize| if is_first { vector..fields } else { 0..fields };
@@ -96,14 +106,16 @@ impl<T: Real> Plan<T> {
         };
         let fed_by = own..own + fed;
         let outputs = fed_by.clone().flat_map(|vector| (0..maps).map(move |map| [vector, map])).collect();
-        let products = fed_by.flat_map(|vector| partners(vector).map(move |field| [vector, field])).collect();
+        let products = fed_by.flat_map(|vector| partners(vector).map(move |field| [vector, field]));
+        let products = if pass == Pass::Backward { products.collect() } else { Vec::new() };
+        let summed = |[vector, _]: [usize; 2]| if pass == Pass::Forward { partners(vector) } else { 0..0 };
         Self {
             fields,
             fed,
             maps,
             dim,
             is_first,
-            forward: Tiles::new(outputs, |[vector, _]| partners(vector), |[vector, map], field| at(map, vector, field)),
+            forward: Tiles::new(outputs, summed, |[vector, map], field| at(map, vector, field)),
             inputs: Tiles::new(products, |_| 0..maps, |[vector, field], map| at(map, vector, field)),
         }
     }
@@ -135,8 +147,9 @@ impl<T: Real> Plan<T> {
         strips::count(self.block_rows(), self.dim)
     }
 
-    /// Rows of the batch whose weight gradients are summed together.
-    pub(super) fn chunk_rows(&self, batch: usize) -> usize {
-        batch.div_ceil(CHUNKS).next_multiple_of(self.block_rows()).max(1)
+    /// Rows of the batch that one task takes; on the way back, whose weight gradients are summed together.
+    pub(super) fn chunk_rows(&self, batch: usize, pass: Pass) -> usize {
+        let blocks = if pass == Pass::Backward { DEPTH } else { 1 };
+        batch.div_ceil(CHUNKS).next_multiple_of(blocks * self.block_rows()).max(1)
     }
 }
