@@ -232,13 +232,14 @@ fn set(document: &mut DocumentMut, argument: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// The known name nearest to the unknown one, read off serde's message.
+/// The known name nearest to the unknown one, read off serde's message, where half of its letters are right.
 fn nearest(message: &str) -> Option<String> {
     let (_, list) = message.split_once("unknown field ").or_else(|| message.split_once("unknown variant "))?;
     let mut names = list.split('`').skip(1).step_by(2);
     let found = names.next()?;
     let distance = |known: &&str| strsim::damerau_levenshtein(found, known);
-    names.min_by_key(distance).map(ToOwned::to_owned)
+    let known = names.min_by_key(distance)?;
+    (2 * distance(&known) <= found.len().max(known.len())).then(|| known.to_owned())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The run folder: what a training leaves, and all that evaluation, prediction and resuming need.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
@@ -181,14 +182,33 @@ impl RunFolder {
         comparable.training.device = kept.training.device;
         comparable.training.checkpoint_minutes = kept.training.checkpoint_minutes;
         comparable.data.cache.clone_from(&kept.data.cache);
-        let (found, expected) = (comparable.to_toml(), kept.to_toml());
-        let Some((found, expected)) = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected)
-        else {
+        let [found, expected] = [comparable, kept].map(|config| settings(&config.to_toml()));
+        let keys: BTreeSet<_> = found.keys().chain(expected.keys()).collect();
+        let differences = keys.into_iter().filter(|key| found.get(*key) != expected.get(*key));
+        let differences: Vec<_> = differences
+            .map(|key| match (expected.get(key), found.get(key)) {
+                (Some(expected), Some(found)) => format!("has `{key} = {expected}`, found `{key} = {found}` now"),
+                (Some(expected), None) => format!("has `{key} = {expected}`, found none now"),
+                (None, found) => format!("has no `{key}`, found `{key} = {}` now", found.map_or("", String::as_str)),
+            })
+            .collect();
+        if differences.is_empty() {
             return Ok(());
-        };
-        let path = self.config();
-        let text = format!("`--resume`: {} has `{expected}`, found `{found}` now", path.display());
+        }
+        let (path, run) = (self.config(), self.path.display());
+        let text = format!(
+            "{} {}; a run goes on (`--resume`) with its own settings, another `--run` may start with these and, by \
+             `--init-from {run}`, from its weights",
+            path.display(),
+            differences.join("; ")
+        );
         Err(UsageError(text).into())
+    }
+
+    /// Whether something would be lost if the run began anew.
+    pub(super) fn has_progress(&self) -> bool {
+        let last = self.checkpoints().join("last");
+        [&last, &last.with_extension("old"), &self.result()].into_iter().any(|path| path.exists())
     }
 
     /// Weights mean the same ids only under the same vocabulary.
@@ -297,4 +317,24 @@ pub(super) fn new_model(config: &Config, vocabulary: &Vocabulary, device: &Devic
     let shape = Shape { fields: fields.len(), dim: config.embedding.dim.get() };
     let model = config.model.init(shape, &Parameters::new(seed, device));
     (model, embedding)
+}
+
+/// A resolved config's values by their dotted keys; a table without keys is its own value.
+fn settings(config: &str) -> BTreeMap<String, String> {
+    fn add(settings: &mut BTreeMap<String, String>, key: &str, value: &toml::Value) {
+        match value {
+            toml::Value::Table(table) if !table.is_empty() => {
+                for (name, value) in table {
+                    add(settings, &format!("{key}.{name}"), value);
+                }
+            }
+            value => {
+                settings.insert(key.trim_start_matches('.').to_owned(), value.to_string());
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    let table: toml::Table = config.parse().expect("a resolved config is TOML");
+    add(&mut found, "", &toml::Value::Table(table));
+    found
 }

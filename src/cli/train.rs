@@ -159,7 +159,7 @@ impl Experiment<'_> {
     fn begin(&self) -> anyhow::Result<(Option<Progress>, Vec<Vectors<'_>>)> {
         let Self { folder, config, prepared, .. } = *self;
         let goes_on = matches!(self.start, Start::Last) && folder.config().exists();
-        if goes_on {
+        if goes_on && folder.has_progress() {
             folder.check_config(config)?;
             folder.check_vocabulary(&prepared.vocabulary)?;
         }

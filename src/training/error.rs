@@ -27,7 +27,7 @@ impl TrainingError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NonFiniteLoss { .. } => Some(
-                "lower the learning rates, or set `training.clip_norm`; standardize large numeric fields".to_owned(),
+                "lower the learning rates or `training.clip_norm`; standardize large numeric fields".to_owned(),
             ),
             Self::Damaged { .. } => {
                 Some("the run's other checkpoint, `checkpoints/best` or `checkpoints/last`, may be whole".to_owned())
