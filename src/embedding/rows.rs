@@ -135,13 +135,13 @@ fn catch_up_rows<const DIM: usize>(dim: usize, share: Share<'_, impl Stored>, to
     let mut missed = [0; ROWS_AHEAD];
     for ids in unique[uniques].chunks(ROWS_AHEAD) {
         // the decay is long enough to hide the next row from the processor, so all rows of a chunk are asked for at once
-        let mut touched = 0.0;
+        let mut asked = 0.0;
         for (missed, &id) in missed.iter_mut().zip(ids) {
             let row = id as usize - first_row;
             *missed = miss(&mut decayed[row], step);
-            touched += rows[row * stride].load() + rows[(row + 1) * stride - 1].load();
+            asked += rows[row * stride].load() + rows[(row + 1) * stride - 1].load();
         }
-        std::hint::black_box(touched);
+        std::hint::black_box(asked);
         for (&missed, &id) in missed.iter().zip(ids) {
             let start = (id as usize - first_row) * stride;
             if missed > 0 {
@@ -239,12 +239,12 @@ fn update_rows<const DIM: usize, const MOMENTS: usize>(
     let gradients = gradients[uniques.start * dim..uniques.end * dim].chunks(ROWS_AHEAD * dim);
     for (ids, gradients) in unique[uniques].chunks(ROWS_AHEAD).zip(gradients) {
         // roots and divisions are long enough to hide the next row from the processor
-        let mut touched = 0.0;
+        let mut asked = 0.0;
         for &id in ids {
             let row = id as usize - first_row;
-            touched += rows[row * stride].load() + rows[(row + 1) * stride - 1].load();
+            asked += rows[row * stride].load() + rows[(row + 1) * stride - 1].load();
         }
-        std::hint::black_box(touched);
+        std::hint::black_box(asked);
         for (&id, gradient) in ids.iter().zip(gradients.chunks_exact(dim)) {
             let start = (id as usize - first_row) * stride;
             let row = &mut rows[start..start + stride];

@@ -80,17 +80,6 @@ fn two_models_in_a_config_are_named() {
 }
 
 #[test]
-fn a_run_that_was_not_there_to_resume_is_said_to_be_new() {
-    let experiment = Experiment::new(FM);
-    let train = || {
-        let output = experiment.train("run").arg("--resume").assert().success().get_output().clone();
-        String::from_utf8(output.stderr).unwrap()
-    };
-    assert_has(&train(), &["nothing to resume in ", "/run: a new run starts\n"]);
-    assert!(!train().contains("nothing to resume"), "the second time there is a run");
-}
-
-#[test]
 fn missing_training_rows_are_named() {
     let experiment = Experiment::new(SECN);
     let mut command = experiment.train("run");
@@ -199,37 +188,6 @@ fn a_run_folder_in_use_is_kept() {
     let stderr = failure(&mut experiment.train("run"), USAGE);
     assert_has(&stderr, &["a run is already here", "--resume", "--run"]);
     assert_eq!(fs::read(experiment.path("run/result.json")).unwrap(), result);
-}
-
-#[test]
-fn resume_refuses_another_config_and_names_both_values() {
-    let experiment = Experiment::new(FM);
-    experiment.train("run").assert().success();
-    let mut command = experiment.train("run");
-    let stderr = failure(command.args(["--resume", "--set", "training.batch_size=32"]), USAGE);
-    assert_has(
-        &stderr,
-        &["`--resume`", "has `training.batch_size = 64`, found `training.batch_size = 32` now", "--init-from"],
-    );
-    // a table that comes in addition stands behind all others
-    for (set, expected) in [
-        ("embedding.linear.learning_rate=0.01", "has no `embedding.linear.learning_rate`, found `"),
-        ("model={lr={}}", "has `model.fm = {}`, found none now; has no `model.lr`, found `"),
-    ] {
-        let mut command = experiment.train("run");
-        assert_has(&failure(command.args(["--resume", "--set", set]), USAGE), &[expected]);
-    }
-}
-
-#[test]
-fn a_run_that_ended_before_its_first_checkpoint_starts_anew_with_other_settings() {
-    let experiment = Experiment::new(FM);
-    let mut command = experiment.train("run");
-    let stderr =
-        failure(command.args(["--set", "embedding.learning_rate=1e30", "--set", "training.clip_norm=1e30"]), 1);
-    assert_has(&stderr, &["expected a finite loss", "lower the learning rates"]);
-    let output = experiment.train("run").arg("--resume").assert().success().get_output().clone();
-    assert_has(&String::from_utf8_lossy(&output.stderr), &["no checkpoint yet: starting from the beginning"]);
 }
 
 #[test]
