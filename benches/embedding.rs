@@ -121,7 +121,7 @@ fn whole_step(bencher: Bencher, (field_rows, rows): (u32, usize)) {
         let embedded = leaves.embedded();
         let mut gradients = (embedded.vectors().sum() + embedded.linear_sum().sum()).backward();
         drop(embedded);
-        let gradients = leaves.sum_gradients(&mut gradients, batch);
+        let gradients = leaves.sum_gradients(&mut gradients);
         black_box(gradients.squared_norm());
         embedding.apply(batch, &gradients, moment(step, rows));
     });

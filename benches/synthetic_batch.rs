@@ -1,6 +1,6 @@
 //! Batches as Criteo's 39 fields give them: few ids come often, many come once.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use secn::{
     features::Batch,
@@ -43,7 +43,7 @@ impl Ids {
         let Self { fields, field_rows } = self;
         let mut batch = Batch { rows, columns: fields, unique_starts: vec![0], ..Batch::default() };
         batch.ids = vec![0; rows * fields];
-        batch.inverse = vec![0; rows * fields];
+        let mut inverse = vec![0; rows * fields];
         for field in 0..fields {
             let mut slots = std::collections::BTreeMap::new();
             for row in 0..rows {
@@ -58,10 +58,11 @@ impl Ids {
                     batch.unique.push(id);
                 }
                 batch.ids[row * fields + field] = id;
-                batch.inverse[row * fields + field] = slot;
+                inverse[row * fields + field] = slot;
             }
             batch.unique_starts.push(batch.unique.len());
         }
+        batch.inverse = Arc::new(inverse);
         batch.labels = (0..rows).map(|row| f32::from(u8::from(mix(number, row as u64).is_multiple_of(4)))).collect();
         batch
     }

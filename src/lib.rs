@@ -13,8 +13,8 @@
 //! | report | [`report`] | numbers into tables, JSON, plots and pages |
 //! | cli | [`cli`] | a command line into all of the above; `cli/train.rs` shows the whole line |
 //!
-//! [`schema`], [`seed`] and [`ranges`] are leaves that every module may use; [`device`] names burn's devices, and [`allocator`] is
-//! the binary's.
+//! [`schema`], [`seed`] and [`ranges`] are leaves that every module may use; [`device`] names burn's devices,
+//! `vectorized` compiles loops for AVX2, and [`allocator`] is the binary's.
 
 pub mod allocator;
 pub mod cli;
@@ -31,3 +31,4 @@ pub mod report;
 pub mod schema;
 pub mod seed;
 pub mod training;
+mod vectorized;

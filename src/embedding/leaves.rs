@@ -6,43 +6,56 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     Table,
-    rows::{self, LEAST_NUMBERS_A_TASK, for_dim},
+    lookup::{FeatureVectors, Lookup, Places, sum_over_equal_ids},
 };
-use crate::features::Batch;
+use crate::{device::has_fused_kernels, features::Batch};
 
 /// What a model sees of a batch.
 #[derive(Clone, Debug)]
 pub struct Embedded {
-    vectors: Option<Tensor<3>>,
-    linear: Option<Tensor<2>>,
-    partners: Option<Tensor<3>>,
+    vectors: Option<FeatureVectors>,
+    linear: Option<Linear>,
+    partners: Option<FeatureVectors>,
+}
+
+/// First-order weights: of each field, `[batch, fields]`, or as rows of a table.
+#[derive(Clone, Debug)]
+enum Linear {
+    Tensor(Tensor<2>),
+    Rows(Lookup),
 }
 
 impl Embedded {
     /// Of given tensors, for tests and tools: vectors `[batch, fields, width]`, first-order weights `[batch, fields]`, vectors
     /// for partners `[batch, fields, fields * partner_dim]`.
     pub fn new(vectors: Option<Tensor<3>>, linear: Option<Tensor<2>>, partners: Option<Tensor<3>>) -> Self {
-        Self { vectors, linear, partners }
+        Self { vectors: vectors.map(Into::into), linear: linear.map(Linear::Tensor), partners: partners.map(Into::into) }
     }
 
-    /// # Shapes
-    /// - returns: `[batch, fields, dim]`, each feature's vector times its value; `fields * dim` numbers a feature for
-    ///   [`Vectors::APartner`](super::Vectors)
+    /// Each feature's vector times its value, as a model may read it without a tensor of them all: `fields * dim` numbers a
+    /// feature for [`Vectors::APartner`](super::Vectors).
     ///
     /// # Panics
     /// Where the model didn't say in `needs` that it reads vectors.
-    pub fn vectors(&self) -> Tensor<3> {
-        self.vectors.clone().expect("a model that reads vectors says so in `needs`")
+    pub fn feature_vectors(&self) -> &FeatureVectors {
+        self.vectors.as_ref().expect("a model that reads vectors says so in `needs`")
     }
 
-    /// # Shapes
-    /// - returns: `[batch, fields, fields * partner_dim]`, each feature's vectors for its partners, in their order, times its
-    ///   value
+    /// Each feature's vectors for its partners, in their order, times its value.
     ///
     /// # Panics
     /// Where the model didn't say in `needs` that it reads vectors for partners.
-    pub fn partners(&self) -> Tensor<3> {
-        self.partners.clone().expect("a model that reads vectors for partners says so in `needs`")
+    pub fn partner_vectors(&self) -> &FeatureVectors {
+        self.partners.as_ref().expect("a model that reads vectors for partners says so in `needs`")
+    }
+
+    /// # Shapes
+    /// - returns: `[batch, fields, width]` of [`Self::feature_vectors`]
+    ///
+    /// # Panics
+    /// As [`Self::feature_vectors`].
+    pub fn vectors(&self) -> Tensor<3> {
+        self.feature_vectors().tensor()
     }
 
     /// All vectors of a row, field after field.
@@ -51,7 +64,7 @@ impl Embedded {
     /// - returns: `[batch, fields * dim]`
     ///
     /// # Panics
-    /// As [`Self::vectors`].
+    /// As [`Self::feature_vectors`].
     pub fn concatenation(&self) -> Tensor<2> {
         let vectors = self.vectors();
         let [batch, fields, dim] = vectors.dims();
@@ -67,19 +80,30 @@ impl Embedded {
     /// Where the model didn't say in `needs` that it reads first-order weights.
     pub fn linear_sum(&self) -> Tensor<1> {
         const FIELDS: usize = 1;
-        let linear = self.linear.clone().expect("a model that reads first-order weights says so in `needs`");
-        linear.sum_dim(FIELDS).squeeze_dim(FIELDS)
+        match self.linear.as_ref().expect("a model that reads first-order weights says so in `needs`") {
+            Linear::Tensor(weights) => weights.clone().sum_dim(FIELDS).squeeze_dim(FIELDS),
+            Linear::Rows(lookup) => lookup.sum(),
+        }
     }
 }
 
-/// A batch's gathered rows as leaves of the graph.
+/// A batch's rows of the tables as leaves of the graph.
 #[derive(Clone, Debug)]
 pub struct Leaves {
-    vectors: Option<Tensor<3>>,
-    linear: Option<Tensor<2>>,
-    partners: Option<Tensor<3>>,
+    /// Of vectors, first-order weights and vectors for partners.
+    tables: [Option<Leaf>; 3],
+    /// `[batch, columns]`
     values: Option<Tensor<2>>,
+    places: Arc<Places>,
     extra: Arc<[u32]>,
+}
+
+#[derive(Clone, Debug)]
+enum Leaf {
+    /// A row for each feature: `[batch, columns, width]`.
+    Features(Tensor<3>),
+    /// Each row once.
+    Rows(Lookup),
 }
 
 /// Gradients of a batch's distinct rows, summed over equal ids: `[unique, width]`, `[unique]` and `[unique, width]`.
@@ -92,60 +116,88 @@ pub struct TableGradients {
 
 /// The tables are those of vectors, first-order weights and vectors for partners.
 pub(super) fn gather(tables: [Option<&Table>; 3], batch: &Batch, device: &Device) -> Leaves {
-    let [vectors, linear, partners] = tables;
     let Batch { rows, columns, ref ids, ref values, .. } = *batch;
     let values =
         values.as_ref().map(|values| Tensor::from_data(TensorData::new(values.clone(), [rows, columns]), device));
-    let tracked = device.is_autodiff();
+    let (tracked, places) = (device.is_autodiff(), Arc::new(Places::new(batch)));
+    let is_looked_up = tracked && has_fused_kernels(&device.clone().inner());
     let leaf = |table: &Table| {
+        if is_looked_up {
+            let data = TensorData::new(table.gather(&batch.unique), [batch.unique.len(), table.dim()]);
+            let rows = Tensor::<2>::from_data(data, device).require_grad();
+            return Leaf::Rows(Lookup::new(rows, Arc::clone(&places)));
+        }
         let data = TensorData::new(table.gather(ids), [rows, columns, table.dim()]);
-        let tensor = Tensor::<3>::from_data(data, device);
-        if tracked { tensor.require_grad() } else { tensor }
+        let features = Tensor::<3>::from_data(data, device);
+        Leaf::Features(if tracked { features.require_grad() } else { features })
     };
-    Leaves {
-        vectors: vectors.map(leaf),
-        partners: partners.map(leaf),
-        linear: linear.map(|table| {
-            let tensor = Tensor::from_data(TensorData::new(table.gather(ids), [rows, columns]), device);
-            if tracked { tensor.require_grad() } else { tensor }
-        }),
-        values,
-        extra: Arc::clone(&batch.extra),
+    let tables = tables.map(|table| table.map(leaf));
+    Leaves { tables, values, places, extra: Arc::clone(&batch.extra) }
+}
+
+impl Leaf {
+    /// Each feature's row: `[batch, columns, width]`.
+    fn features(self) -> Tensor<3> {
+        match self {
+            Self::Features(features) => features,
+            Self::Rows(lookup) => lookup.features(),
+        }
+    }
+
+    /// The leaf's gradient, summed over equal ids: `[distinct, width]`.
+    fn sum_gradient(self, gradients: &mut Gradients, places: &Places) -> Option<Vec<f32>> {
+        const ARE_F32: &str = "gradients are f32, as the leaves are";
+        match self {
+            Self::Features(features) => {
+                let data = features.grad_remove(gradients)?.into_data();
+                Some(sum_over_equal_ids(data.as_slice().expect(ARE_F32), places))
+            }
+            Self::Rows(lookup) => {
+                let data = lookup.into_rows().grad_remove(gradients)?.into_data();
+                Some(data.try_into_vec().expect(ARE_F32))
+            }
+        }
     }
 }
 
 impl Leaves {
     /// The model's input.
     pub fn embedded(&self) -> Embedded {
-        let Some(values) = &self.values else {
-            let Self { vectors, linear, partners, .. } = self.clone();
-            return Embedded { vectors, linear, partners };
+        const WIDTH: usize = 2;
+        let [vectors, linear, partners] = self.tables.clone();
+        let is_plain = self.values.is_none() && self.extra.is_empty();
+        let feature_vectors = |leaf: Leaf| match leaf {
+            Leaf::Rows(lookup) if is_plain => FeatureVectors::from(lookup),
+            leaf => self.of_fields(leaf.features()).into(),
         };
-        let [batch, columns] = values.dims();
-        let times_values =
-            |vectors: Tensor<3>| pooled(vectors * values.clone().reshape([batch, columns, 1]), &self.extra);
         Embedded {
-            vectors: self.vectors.clone().map(times_values),
-            linear: self.linear.clone().map(|linear| pooled(linear * values.clone(), &self.extra)),
-            partners: self.partners.clone().map(times_values),
+            vectors: vectors.map(feature_vectors),
+            partners: partners.map(feature_vectors),
+            linear: linear.map(|leaf| match leaf {
+                Leaf::Rows(lookup) if is_plain => Linear::Rows(lookup),
+                leaf => Linear::Tensor(self.of_fields(leaf.features()).squeeze_dim(WIDTH)),
+            }),
         }
     }
 
+    /// Each feature times its value, added up a field: `[batch, columns, width]` → `[batch, fields, width]`.
+    fn of_fields(&self, features: Tensor<3>) -> Tensor<3> {
+        let Some(values) = &self.values else { return pooled(features, &self.extra) };
+        let [batch, columns] = values.dims();
+        pooled(features * values.clone().reshape([batch, columns, 1]), &self.extra)
+    }
+
     /// Takes the leaves' gradients out of `gradients` and sums them over equal ids.
-    pub fn sum_gradients(self, gradients: &mut Gradients, batch: &Batch) -> TableGradients {
-        let vectors = self.vectors.and_then(|leaf| leaf.grad_remove(gradients)).map(Tensor::into_data);
-        let linear = self.linear.and_then(|leaf| leaf.grad_remove(gradients)).map(Tensor::into_data);
-        let partners = self.partners.and_then(|leaf| leaf.grad_remove(gradients)).map(Tensor::into_data);
-        let sum = |data: TensorData| {
-            let gradient = data.as_slice::<f32>().expect("gradients are f32, as the leaves are");
-            sum_over_equal_ids(gradient, batch)
-        };
-        TableGradients { vectors: vectors.map(sum), linear: linear.map(sum), partners: partners.map(sum) }
+    pub fn sum_gradients(self, gradients: &mut Gradients) -> TableGradients {
+        let Self { tables, places, .. } = self;
+        let sum = |leaf: Option<Leaf>| leaf?.sum_gradient(gradients, &places);
+        let [vectors, linear, partners] = tables.map(sum);
+        TableGradients { vectors, linear, partners }
     }
 }
 
-/// Adds what the columns behind those of the fields hold to their fields: `[batch, columns, …]` → `[batch, fields, …]`.
-fn pooled<const D: usize>(columns: Tensor<D>, extra: &[u32]) -> Tensor<D> {
+/// Adds what the columns behind those of the fields hold to their fields: `[batch, columns, width]` → `[batch, fields, width]`.
+fn pooled(columns: Tensor<3>, extra: &[u32]) -> Tensor<3> {
     const COLUMNS: usize = 1;
     if extra.is_empty() {
         return columns;
@@ -203,48 +255,4 @@ fn partial_norm(values: &[f32]) -> f64 {
         }
     }
     sums.iter().sum::<f64>() + rest.iter().map(|value| f64::from(value * value)).sum::<f64>()
-}
-
-/// `[rows, columns, dim]` → `[unique, dim]`. Each sum runs in the order of the rows; threads share out the fields.
-fn sum_over_equal_ids(gradient: &[f32], batch: &Batch) -> Vec<f32> {
-    let Batch { rows: batch_rows, columns, ref unique_starts, .. } = *batch;
-    let fields = batch.fields();
-    let dim = gradient.len() / (batch_rows * columns).max(1);
-    let mut sums = vec![0.0; batch.unique.len() * dim];
-    let tasks = rayon::current_num_threads().min(gradient.len() / LEAST_NUMBERS_A_TASK).max(1);
-    let group = fields.div_ceil(tasks).max(1);
-    let mut groups = Vec::with_capacity(fields / group + 1);
-    let mut rest = sums.as_mut_slice();
-    for first in (0..fields).step_by(group) {
-        let last = (first + group).min(fields);
-        let (part, after) = rest.split_at_mut((unique_starts[last] - unique_starts[first]) * dim);
-        rest = after;
-        groups.push((first..last, part));
-    }
-    rows::for_each(groups, |(group, sums)| for_dim!(sum_fields, dim, (group, sums, gradient, batch)));
-    sums
-}
-
-fn sum_fields<const DIM: usize>(dim: usize, group: Range<usize>, sums: &mut [f32], gradient: &[f32], batch: &Batch) {
-    let dim = if DIM > 0 { DIM } else { dim };
-    let (fields, offset) = (batch.fields(), batch.unique_starts[group.start]);
-    let further = (fields..batch.columns).filter(|column| group.contains(&(batch.extra[column - fields] as usize)));
-    let further: Vec<usize> = further.collect();
-    let mut add = |gradient: &[f32], position: u32| {
-        let start = (position as usize - offset) * dim;
-        for (sum, gradient) in sums[start..start + dim].iter_mut().zip(gradient) {
-            *sum += gradient;
-        }
-    };
-    for (gradients, positions) in
-        gradient.chunks_exact(batch.columns * dim).zip(batch.inverse.chunks_exact(batch.columns))
-    {
-        let of_fields = gradients[group.start * dim..group.end * dim].chunks_exact(dim);
-        for (gradient, position) in of_fields.zip(&positions[group.clone()]) {
-            add(gradient, *position);
-        }
-        for &column in &further {
-            add(&gradients[column * dim..(column + 1) * dim], positions[column]);
-        }
-    }
 }

@@ -7,6 +7,7 @@
 mod config;
 mod dims;
 mod leaves;
+mod lookup;
 mod optimizer;
 mod pretrained;
 mod rows;
@@ -17,6 +18,7 @@ pub use self::{
     config::{EmbeddingConfig, LinearConfig, PretrainedConfig, RowOptimizer},
     dims::FieldDim,
     leaves::{Embedded, Leaves, TableGradients},
+    lookup::FeatureVectors,
     optimizer::{Moment, RowStep},
     storage::Storage,
     table::Table,

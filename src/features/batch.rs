@@ -27,7 +27,7 @@ pub struct Batch {
     /// `[fields + 1]`, where each field's part of `unique` starts; empty unless for training.
     pub unique_starts: Vec<usize>,
     /// `[rows, columns]`, the position of each of `ids` in `unique`; empty unless for training.
-    pub inverse: Vec<u32>,
+    pub inverse: Arc<Vec<u32>>,
 }
 
 impl Batch {
@@ -83,6 +83,7 @@ impl Dedup {
         let Batch { rows, columns, extra, ids, unique, unique_starts, inverse, .. } = batch;
         self.found.resize_with(fields, Vec::new);
         self.found.iter_mut().for_each(Vec::clear);
+        let inverse = Arc::make_mut(inverse);
         inverse.clear();
         inverse.reserve(*rows * *columns);
         // row by row, as the ids lie: a column's ids would come from a cache line each
@@ -141,7 +142,7 @@ mod tests {
             dedup.run(&mut batch);
             assert_eq!(batch.unique, [2, 1, 5, 4]);
             assert_eq!(batch.unique_starts, [0, 2, 4]);
-            assert_eq!(batch.inverse, [0, 2, 1, 3, 0, 2]);
+            assert_eq!(*batch.inverse, [0, 2, 1, 3, 0, 2]);
         }
     }
 

@@ -6,6 +6,6 @@ use burn::{
 };
 
 /// A tensor that owns `values`, without a copy.
-pub(super) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FloatTensor<Flex> {
+pub(crate) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FloatTensor<Flex> {
     <Flex as FloatTensorOps<Flex>>::float_from_data(TensorData::new(values, shape), &burn::backend::flex::FlexDevice)
 }

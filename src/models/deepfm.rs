@@ -10,10 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors, counts};
 use crate::{
-    layers::{
-        mlp::{Mlp, MlpConfig},
-        pairwise::pairwise_dot,
-    },
+    layers::mlp::{Mlp, MlpConfig},
     ranges::{Count, Share},
 };
 
@@ -62,7 +59,7 @@ impl DeepFm {
     /// # Shapes
     /// - returns: `[batch]`
     pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
-        let pairs = pairwise_dot(embedded.vectors());
+        let pairs = embedded.feature_vectors().pairwise_dot();
         let deep = self.mlp.forward(embedded.concatenation());
         embedded.linear_sum() + pairs + deep + self.bias.val()
     }

@@ -13,7 +13,7 @@ use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors};
 use crate::{
     layers::{
         mlp::{Mlp, MlpConfig},
-        pairwise::{field_aware_products, pair_count},
+        pairwise::pair_count,
     },
     ranges::{Count, Share},
 };
@@ -62,12 +62,10 @@ impl Ffm {
     /// - returns: `[batch]`
     pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
         const PAIRS: usize = 1;
-        let products = field_aware_products(embedded.vectors());
+        let (vectors, linear) = (embedded.feature_vectors(), embedded.linear_sum() + self.bias.val());
+        let Some(mlp) = &self.mlp else { return linear + vectors.field_aware_sum() };
+        let products = vectors.field_aware_products();
         let sum: Tensor<1> = products.clone().sum_dim(PAIRS).squeeze_dim(PAIRS);
-        let logits = embedded.linear_sum() + sum + self.bias.val();
-        match &self.mlp {
-            Some(mlp) => logits + mlp.forward(products),
-            None => logits,
-        }
+        linear + sum + mlp.forward(products)
     }
 }

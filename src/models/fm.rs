@@ -9,7 +9,6 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors};
-use crate::layers::pairwise::pairwise_dot;
 
 /// `[model.fm]`; it has no keys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,7 +38,7 @@ impl Fm {
     /// # Shapes
     /// - returns: `[batch]`
     pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
-        let pairs = pairwise_dot(embedded.vectors());
+        let pairs = embedded.feature_vectors().pairwise_dot();
         embedded.linear_sum() + pairs + self.bias.val()
     }
 }

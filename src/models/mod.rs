@@ -40,7 +40,7 @@ pub use self::{
 };
 use crate::ranges::Count;
 pub use crate::{
-    embedding::{Embedded, Needs, Shape, Vectors},
+    embedding::{Embedded, FeatureVectors, Needs, Shape, Vectors},
     layers::parameters::Parameters,
 };
 

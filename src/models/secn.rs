@@ -15,13 +15,13 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Logits, Needs, Parameters, Settings, Shape, Towers, Vectors, count, counts};
+use super::{Embedded, FeatureVectors, Logits, Needs, Parameters, Settings, Shape, Towers, Vectors, count, counts};
 use crate::{
     layers::{
         attention::{Attention, AttentionConfig},
         cross_stack::{Activation, CrossStack, Form, Product, Residual, Sharing, StackConfig},
         mlp::{Mlp, MlpConfig},
-        pairwise::{field_aware_products, pair_count, pair_products},
+        pairwise::{pair_count, pair_products},
     },
     ranges::{Count, Share, Within},
 };
@@ -240,7 +240,7 @@ impl Secn {
             None => logits,
         };
         if let [member] = self.members.as_slice() {
-            let partners = self.partners.then(|| embedded.partners());
+            let partners = self.partners.then(|| embedded.partner_vectors());
             return with(member.forward(&vectors, partners), linear.as_ref()).into();
         }
         let linear = linear.map(|linear| shared(linear, self.members.len()));
@@ -274,9 +274,8 @@ fn shares(dim: usize, members: usize) -> impl Iterator<Item = Range<usize>> {
 impl Member {
     /// # Shapes
     /// - vectors: `[batch, fields, dim]`
-    /// - partners: `[batch, fields, fields * partner_dim]`
     /// - returns: `[batch]`
-    fn forward(&self, vectors: &Tensor<3>, partners: Option<Tensor<3>>) -> Tensor<1> {
+    fn forward(&self, vectors: &Tensor<3>, partners: Option<&FeatureVectors>) -> Tensor<1> {
         const FIELDS: usize = 1;
         const PAIRS: usize = 1;
         let pooled: Tensor<2> = match &self.attention {
@@ -286,7 +285,7 @@ impl Member {
             }
         };
         let mut logits: Tensor<1> = pooled.matmul(self.head.val()).squeeze_dim(1) + self.bias.val();
-        let of_partners = partners.map(field_aware_products);
+        let of_partners = partners.map(FeatureVectors::field_aware_products);
         if let Some(products) = &of_partners {
             logits = logits + products.clone().sum_dim(PAIRS).squeeze_dim::<1>(PAIRS);
         }

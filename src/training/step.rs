@@ -81,7 +81,7 @@ impl Trainer {
             return StepOutcome { loss, learning_rate };
         }
         let mut gradients = total.backward();
-        let mut table_gradients = leaves.sum_gradients(&mut gradients, batch);
+        let mut table_gradients = leaves.sum_gradients(&mut gradients);
         self.embedding.mask(&mut table_gradients, batch);
         let mut dense_gradients = GradientsParams::from_grads(gradients, &model);
         clip(config.clip_norm.value(), &model, &mut dense_gradients, &mut table_gradients);

@@ -1,5 +1,7 @@
 //! What the tests of models share: batches of given ids, and gradients by name.
 
+use std::sync::Arc;
+
 use burn::{
     module::{Module, ModuleVisitor, Param},
     optim::GradientsParams,
@@ -21,10 +23,10 @@ pub(crate) fn batch(ids: &[Vec<u32>], values: Option<Vec<f32>>, labels: Vec<f32>
         ids: ids.concat(),
         values,
         labels,
-        inverse: vec![0; rows * fields],
         unique_starts: vec![0],
         ..Batch::default()
     };
+    let mut inverse = vec![0; rows * fields];
     for field in 0..fields {
         let start = batch.unique.len();
         for (row, ids) in ids.iter().enumerate() {
@@ -34,10 +36,11 @@ pub(crate) fn batch(ids: &[Vec<u32>], values: Option<Vec<f32>>, labels: Vec<f32>
             if known.is_none() {
                 batch.unique.push(id);
             }
-            batch.inverse[row * fields + field] = u32::try_from(position).unwrap();
+            inverse[row * fields + field] = u32::try_from(position).unwrap();
         }
         batch.unique_starts.push(batch.unique.len());
     }
+    batch.inverse = Arc::new(inverse);
     batch
 }
 
@@ -95,7 +98,7 @@ fn pass_of(
     let loss = Loss::new(output, &labels, None);
     let logloss = f64::from(loss.logloss.clone().into_scalar::<f32>());
     let mut gradients = descended(loss).backward();
-    let table = leaves.sum_gradients(&mut gradients, batch);
+    let table = leaves.sum_gradients(&mut gradients);
     let gradients = GradientsParams::from_grads(gradients, model);
     let mut collector = Collector { path: Vec::new(), gradients: &gradients, found: Vec::new() };
     model.visit(&mut collector);

@@ -1,0 +1,35 @@
+//! Loops that are compiled a second time for AVX2, which the processor then takes where it has it.
+//!
+//! They are loops of plain Rust whose sums keep their order and aren't fused with the products, so both forms give the same
+//! bits. Kernels that call for registers by name are written with `layers::lanes` instead.
+
+/// Functions whose body is compiled for the target's baseline and for AVX2. The body has no closures and calls what is
+/// inlined always, since only that is compiled with the function's instructions. Whoever uses the macro expects `unsafe_code`.
+macro_rules! vectorized {
+    ($(
+        $(#[$meta:meta])*
+        $visibility:vis fn $name:ident $(<const $constant:ident: usize>)? (
+            $($argument:ident: $type:ty),* $(,)?
+        ) $(-> $result:ty)? $body:block
+    )+) => { $(
+        $(#[$meta])*
+        $visibility fn $name $(<const $constant: usize>)? ($($argument: $type),*) $(-> $result)? {
+            #[inline(always)]
+            fn body $(<const $constant: usize>)? ($($argument: $type),*) $(-> $result)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn avx2 $(<const $constant: usize>)? ($($argument: $type),*) $(-> $result)? {
+                body $(::<$constant>)? ($($argument),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") {
+                // SAFETY: AVX2 was just detected.
+                return unsafe { avx2 $(::<$constant>)? ($($argument),*) };
+            }
+            body $(::<$constant>)? ($($argument),*)
+        }
+    )+ };
+}
+pub(crate) use vectorized;
