@@ -3,8 +3,9 @@
 //! They are loops of plain Rust whose sums keep their order and aren't fused with the products, so both forms give the same
 //! bits. Kernels that call for registers by name are written with `layers::lanes` instead.
 
-/// Functions whose body is compiled for the target's baseline and for AVX2. The body has no closures and calls what is
-/// inlined always, since only that is compiled with the function's instructions. Whoever uses the macro expects `unsafe_code`.
+/// Functions whose body is compiled for the target's baseline and for AVX2. What the body calls is inlined always, since only
+/// that is compiled with the function's instructions; a closure alone that is called in one place may be relied on to be. Whoever
+/// uses the macro expects `unsafe_code`.
 macro_rules! vectorized {
     ($(
         $(#[$meta:meta])*

@@ -1,5 +1,7 @@
 //! The row-wise update rules.
 
+#![expect(clippy::inline_always, reason = "only what is inlined is compiled for AVX2, with the loops over rows")]
+
 use std::array;
 
 use super::{EmbeddingConfig, RowOptimizer};
@@ -65,7 +67,7 @@ impl RowStep {
     }
 
     /// Shrinks a row of `dim` weights as `steps` steps without a gradient do.
-    #[inline]
+    #[inline(always)]
     pub(super) fn decay(&self, row: &mut [f32], dim: usize, steps: u32) {
         let (weights, moments) = row.split_at_mut(dim);
         if self.optimizer == RowOptimizer::Adagrad {
@@ -82,7 +84,7 @@ impl RowStep {
     }
 
     /// As [`Self::decay_lanes`], of at most [`LANES`] weights with the same steps.
-    #[inline]
+    #[inline(always)]
     fn decay_few(&self, weights: &mut [f32], sums: &[f32], steps: u32) {
         let count = weights.len();
         let (mut lanes, mut lane_sums) = ([0.0; LANES], [0.0; LANES]);
@@ -93,7 +95,7 @@ impl RowStep {
     }
 
     /// Adagrad's decay of several weights, each for its own number of steps; one that no gradient ever moved has no rate yet.
-    #[inline]
+    #[inline(always)]
     pub(super) fn decay_lanes(&self, weights: &mut [f32; LANES], sums: &[f32; LANES], steps: [u32; LANES]) {
         let bases = sums.map(|sum| {
             let rate = self.learning_rate / ((sum + self.adagrad_start).sqrt() + ADAGRAD_EPSILON);
@@ -107,14 +109,14 @@ impl RowStep {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn sgd(&self, row: &mut [f32], gradient: &[f32]) {
         by_number(row, gradient, |weight, [], gradient| {
             (weight - self.learning_rate * (gradient + self.l2 * weight), [])
         });
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn adagrad(&self, row: &mut [f32], gradient: &[f32]) {
         by_number(row, gradient, |weight, [sum], gradient| {
             let gradient = gradient + self.l2 * weight;
@@ -124,7 +126,7 @@ impl RowStep {
         });
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn adam(&self, row: &mut [f32], gradient: &[f32]) {
         by_number(row, gradient, |weight, [first, second], gradient| {
             let gradient = gradient + self.l2 * weight;
@@ -135,7 +137,7 @@ impl RowStep {
     }
 
     /// `z` starts so that the weight's own start is the proximal point: `w = −z · α / (β + √n)`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn ftrl(&self, row: &mut [f32], gradient: &[f32]) {
         by_number(row, gradient, |weight, [sum, square], gradient| {
             let gradient = gradient + self.l2 * weight;
@@ -150,7 +152,7 @@ impl RowStep {
 
 /// Applies a rule of a weight, its moments and its gradient to a row, several numbers at a time: in arrays of their own, which
 /// the compiler sees not to overlap.
-#[inline]
+#[inline(always)]
 fn by_number<const MOMENTS: usize>(
     row: &mut [f32],
     gradient: &[f32],
@@ -190,7 +192,7 @@ fn by_number<const MOMENTS: usize>(
 }
 
 /// Each base to its own power, by squaring: the products of [`f32::powi`] in their order, for all lanes at once.
-#[inline]
+#[inline(always)]
 fn powers(mut bases: [f32; LANES], mut exponents: [u32; LANES]) -> [f32; LANES] {
     let mut powers = [1.0_f32; LANES];
     while exponents.iter().fold(0, |any, exponent| any | exponent) > 0 {

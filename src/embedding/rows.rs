@@ -1,5 +1,8 @@
 //! The loops over rows that a batch touches, compiled for the usual dims.
 
+#![expect(unsafe_code, reason = "loops compiled for AVX2 may only be called where it was detected")]
+#![expect(clippy::inline_always, reason = "only what is inlined is compiled for AVX2")]
+
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -9,6 +12,7 @@ use super::{
     optimizer::LANES,
     storage::{Rounding, Stored},
 };
+use crate::vectorized::vectorized;
 
 /// Numbers below which a task isn't worth handing over.
 pub(super) const LEAST_NUMBERS_A_TASK: usize = 1 << 14;
@@ -126,27 +130,34 @@ pub(super) fn catch_up<S: Stored>(share: Share<'_, S>, dim: usize, touched: Touc
     for_dim!(catch_up_rows, dim, (share, touched, step));
 }
 
-fn catch_up_rows<const DIM: usize>(dim: usize, share: Share<'_, impl Stored>, touched: Touched, step: &RowStep) {
-    let dim = if DIM > 0 { DIM } else { dim };
-    let Share { first_row, rows, decayed, uniques } = share;
-    let Touched { unique, rounding } = touched;
-    let stride = rows.len() / decayed.len().max(1);
-    let mut scratch = scratch(rows, stride);
-    let mut missed = [0; ROWS_AHEAD];
-    for ids in unique[uniques].chunks(ROWS_AHEAD) {
-        // the decay is long enough to hide the next row from the processor, so all rows of a chunk are asked for at once
-        let mut asked = 0.0;
-        for (missed, &id) in missed.iter_mut().zip(ids) {
-            let row = id as usize - first_row;
-            *missed = miss(&mut decayed[row], step);
-            asked += rows[row * stride].load() + rows[(row + 1) * stride - 1].load();
-        }
-        std::hint::black_box(asked);
-        for (&missed, &id) in missed.iter().zip(ids) {
-            let start = (id as usize - first_row) * stride;
-            if missed > 0 {
-                let row = &mut rows[start..start + stride];
-                Stored::change(row, &mut scratch, rounding.row(id as usize), |row| step.decay(row, dim, missed));
+vectorized! {
+    fn catch_up_rows<const DIM: usize>(
+        dim: usize,
+        share: Share<'_, impl Stored>,
+        touched: Touched<'_>,
+        step: &RowStep,
+    ) {
+        let dim = if DIM > 0 { DIM } else { dim };
+        let Share { first_row, rows, decayed, uniques } = share;
+        let Touched { unique, rounding } = touched;
+        let stride = rows.len() / decayed.len().max(1);
+        let mut scratch = scratch(rows, stride);
+        let mut missed = [0; ROWS_AHEAD];
+        for ids in unique[uniques].chunks(ROWS_AHEAD) {
+            // the decay is long enough to hide the next row from the processor, so all rows of a chunk are asked for at once
+            let mut asked = 0.0;
+            for (missed, &id) in missed.iter_mut().zip(ids) {
+                let row = id as usize - first_row;
+                *missed = miss(&mut decayed[row], step);
+                asked += rows[row * stride].load() + rows[(row + 1) * stride - 1].load();
+            }
+            std::hint::black_box(asked);
+            for (&missed, &id) in missed.iter().zip(ids) {
+                let start = (id as usize - first_row) * stride;
+                if missed > 0 {
+                    let row = &mut rows[start..start + stride];
+                    Stored::change(row, &mut scratch, rounding.row(id as usize), |row| step.decay(row, dim, missed));
+                }
             }
         }
     }
@@ -190,7 +201,7 @@ fn catch_up_numbers<S: Stored>(share: Share<'_, S>, touched: Touched, step: &Row
 }
 
 /// The steps that a row missed, 0 for a new one, which counts from now on.
-#[inline]
+#[inline(always)]
 fn miss(decayed: &mut u32, step: &RowStep) -> u32 {
     let last = std::mem::replace(decayed, step.step);
     if last > 0 { step.step - last } else { 0 }
@@ -207,28 +218,30 @@ pub(super) fn update_touched<S: Stored>(
     for_dim!(update_by_rule, dim, (share, touched, gradients, step));
 }
 
-fn update_by_rule<const DIM: usize>(
-    dim: usize,
-    share: Share<'_, impl Stored>,
-    touched: Touched,
-    gradients: &[f32],
-    step: &RowStep,
-) {
-    let numbers = (share, touched, gradients);
-    match step.optimizer {
-        RowOptimizer::Sgd => update_rows::<DIM, 0>(dim, numbers, |row, gradient| step.sgd(row, gradient)),
-        RowOptimizer::Adagrad => update_rows::<DIM, 1>(dim, numbers, |row, gradient| step.adagrad(row, gradient)),
-        RowOptimizer::Adam | RowOptimizer::DenseAdam => {
-            update_rows::<DIM, 2>(dim, numbers, |row, gradient| step.adam(row, gradient));
+vectorized! {
+    fn update_by_rule<const DIM: usize>(
+        dim: usize,
+        share: Share<'_, impl Stored>,
+        touched: Touched<'_>,
+        gradients: &[f32],
+        step: &RowStep,
+    ) {
+        let numbers = (share, touched, gradients);
+        match step.optimizer {
+            RowOptimizer::Sgd => update_rows::<DIM, 0>(dim, numbers, |row, gradient| step.sgd(row, gradient)),
+            RowOptimizer::Adagrad => update_rows::<DIM, 1>(dim, numbers, |row, gradient| step.adagrad(row, gradient)),
+            RowOptimizer::Adam | RowOptimizer::DenseAdam => {
+                update_rows::<DIM, 2>(dim, numbers, |row, gradient| step.adam(row, gradient));
+            }
+            RowOptimizer::Ftrl => update_rows::<DIM, 2>(dim, numbers, |row, gradient| step.ftrl(row, gradient)),
         }
-        RowOptimizer::Ftrl => update_rows::<DIM, 2>(dim, numbers, |row, gradient| step.ftrl(row, gradient)),
     }
 }
 
-#[inline]
+#[inline(always)]
 fn update_rows<const DIM: usize, const MOMENTS: usize>(
     dim: usize,
-    (share, touched, gradients): (Share<'_, impl Stored>, Touched, &[f32]),
+    (share, touched, gradients): (Share<'_, impl Stored>, Touched<'_>, &[f32]),
     rule: impl Fn(&mut [f32], &[f32]),
 ) {
     let dim = if DIM > 0 { DIM } else { dim };

@@ -59,6 +59,9 @@ impl Encoded {
     }
 }
 
+/// Ids whose slots are asked for before the first of them is needed: some 16 KB of cache lines.
+const IDS_AHEAD: usize = 256;
+
 /// Finds equal ids by a sparse set (Briggs and Torczon 1993): no hashing, and nothing to clear between batches.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Dedup {
@@ -87,11 +90,17 @@ impl Dedup {
         inverse.clear();
         inverse.reserve(*rows * *columns);
         // row by row, as the ids lie: a column's ids would come from a cache line each
-        for ids in ids.chunks_exact(*columns) {
-            let (plain, further) = ids.split_at(fields);
-            inverse.extend(self.found.iter_mut().zip(plain).map(|(found, id)| position(&mut self.slots, found, *id)));
-            for (id, field) in further.iter().zip(extra.iter()) {
-                inverse.push(position(&mut self.slots, &mut self.found[*field as usize], *id));
+        for ids in ids.chunks((IDS_AHEAD / *columns).max(1) * *columns) {
+            // whether an id is known is hard to foresee, and a wrong guess would wait for its slot
+            let slots = ids.iter().fold(0, |all, id| all ^ self.slots[*id as usize]);
+            std::hint::black_box(slots);
+            for ids in ids.chunks_exact(*columns) {
+                let (plain, further) = ids.split_at(fields);
+                let found = self.found.iter_mut().zip(plain);
+                inverse.extend(found.map(|(found, id)| position(&mut self.slots, found, *id)));
+                for (id, field) in further.iter().zip(extra.iter()) {
+                    inverse.push(position(&mut self.slots, &mut self.found[*field as usize], *id));
+                }
             }
         }
         unique.clear();
