@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use burn::tensor::Device;
+use burn::{
+    backend::{Flex, flex::FlexDevice, ops::FloatTensorOps, tensor::FloatTensor},
+    tensor::{Device, TensorData},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
@@ -113,6 +116,11 @@ impl DeviceName {
 /// Whether `device` is the CPU backend that our fused kernels are written for.
 pub fn has_fused_kernels(device: &Device) -> bool {
     *device == Device::flex()
+}
+
+/// A tensor of the CPU backend that owns `values`, without a copy, for the fused operations.
+pub fn cpu_tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FloatTensor<Flex> {
+    <Flex as FloatTensorOps<Flex>>::float_from_data(TensorData::new(values, shape), &FlexDevice)
 }
 
 /// Runs `work`, which reads so many `numbers`, on a worker thread where the CPU computes: each parallel loop in it then starts

@@ -29,7 +29,11 @@ impl Embedded {
     /// Of given tensors, for tests and tools: vectors `[batch, fields, width]`, first-order weights `[batch, fields]`, vectors
     /// for partners `[batch, fields, fields * partner_dim]`.
     pub fn new(vectors: Option<Tensor<3>>, linear: Option<Tensor<2>>, partners: Option<Tensor<3>>) -> Self {
-        Self { vectors: vectors.map(Into::into), linear: linear.map(Linear::Tensor), partners: partners.map(Into::into) }
+        Self {
+            vectors: vectors.map(FeatureVectors::Tensor),
+            linear: linear.map(Linear::Tensor),
+            partners: partners.map(FeatureVectors::Tensor),
+        }
     }
 
     /// Each feature's vector times its value, as a model may read it without a tensor of them all: `fields * dim` numbers a
@@ -167,8 +171,8 @@ impl Leaves {
         let [vectors, linear, partners] = self.tables.clone();
         let is_plain = self.values.is_none() && self.extra.is_empty();
         let feature_vectors = |leaf: Leaf| match leaf {
-            Leaf::Rows(lookup) if is_plain => FeatureVectors::from(lookup),
-            leaf => self.of_fields(leaf.features()).into(),
+            Leaf::Rows(lookup) if is_plain => FeatureVectors::Rows(lookup),
+            leaf => FeatureVectors::Tensor(self.of_fields(leaf.features())),
         };
         Embedded {
             vectors: vectors.map(feature_vectors),

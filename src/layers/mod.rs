@@ -5,7 +5,6 @@ pub mod batch_norm;
 pub mod cin;
 pub mod cross_network;
 pub mod cross_stack;
-pub(crate) mod flex;
 pub mod hidden;
 mod lanes;
 pub mod layer_norm;

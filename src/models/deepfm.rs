@@ -8,7 +8,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors, counts};
+use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors, counts, pairs::pairwise_dot};
 use crate::{
     layers::mlp::{Mlp, MlpConfig},
     ranges::{Count, Share},
@@ -59,7 +59,7 @@ impl DeepFm {
     /// # Shapes
     /// - returns: `[batch]`
     pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
-        let pairs = embedded.feature_vectors().pairwise_dot();
+        let pairs = pairwise_dot(embedded.feature_vectors());
         let deep = self.mlp.forward(embedded.concatenation());
         embedded.linear_sum() + pairs + deep + self.bias.val()
     }

@@ -9,7 +9,10 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors};
+use super::{
+    Embedded, Needs, Parameters, Settings, Shape, Vectors,
+    pairs::{field_aware_products, field_aware_sum},
+};
 use crate::{
     layers::{
         mlp::{Mlp, MlpConfig},
@@ -63,8 +66,8 @@ impl Ffm {
     pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
         const PAIRS: usize = 1;
         let (vectors, linear) = (embedded.feature_vectors(), embedded.linear_sum() + self.bias.val());
-        let Some(mlp) = &self.mlp else { return linear + vectors.field_aware_sum() };
-        let products = vectors.field_aware_products();
+        let Some(mlp) = &self.mlp else { return linear + field_aware_sum(vectors) };
+        let products = field_aware_products(vectors);
         let sum: Tensor<1> = products.clone().sum_dim(PAIRS).squeeze_dim(PAIRS);
         linear + sum + mlp.forward(products)
     }

@@ -8,7 +8,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors};
+use super::{Embedded, Needs, Parameters, Settings, Shape, Vectors, pairs::pairwise_dot};
 
 /// `[model.fm]`; it has no keys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ impl Fm {
     /// # Shapes
     /// - returns: `[batch]`
     pub fn forward(&self, embedded: &Embedded) -> Tensor<1> {
-        let pairs = embedded.feature_vectors().pairwise_dot();
+        let pairs = pairwise_dot(embedded.feature_vectors());
         embedded.linear_sum() + pairs + self.bias.val()
     }
 }

@@ -15,6 +15,7 @@ mod gdcn;
 mod lr;
 mod masknet;
 mod nfm;
+mod pairs;
 mod secn;
 mod xdeepfm;
 

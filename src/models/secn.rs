@@ -15,7 +15,10 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, FeatureVectors, Logits, Needs, Parameters, Settings, Shape, Towers, Vectors, count, counts};
+use super::{
+    Embedded, FeatureVectors, Logits, Needs, Parameters, Settings, Shape, Towers, Vectors, count, counts,
+    pairs::field_aware_products,
+};
 use crate::{
     layers::{
         attention::{Attention, AttentionConfig},
@@ -285,7 +288,7 @@ impl Member {
             }
         };
         let mut logits: Tensor<1> = pooled.matmul(self.head.val()).squeeze_dim(1) + self.bias.val();
-        let of_partners = partners.map(FeatureVectors::field_aware_products);
+        let of_partners = partners.map(field_aware_products);
         if let Some(products) = &of_partners {
             logits = logits + products.clone().sum_dim(PAIRS).squeeze_dim::<1>(PAIRS);
         }

@@ -6,18 +6,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const LEAVES: [&str; 3] = ["schema", "seed", "ranges"];
+const LEAVES: [&str; 4] = ["schema", "seed", "ranges", "vectorized"];
 
 /// What each room may import beside itself and the leaves; `cli` may import everything.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("allocator", &[]),
     ("schema", &[]),
     ("seed", &[]),
     ("ranges", &[]),
+    ("vectorized", &[]),
     ("device", &[]),
     ("data", &[]),
     ("features", &["data"]),
-    ("embedding", &["features"]),
+    ("embedding", &["features", "device"]),
     ("layers", &["device"]),
     ("models", &["layers", "embedding"]),
     ("metrics", &[]),

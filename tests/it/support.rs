@@ -17,15 +17,8 @@ use secn::{
 /// A batch of `[rows][fields]` ids whose fields have `field_rows` ids each.
 pub(crate) fn batch(ids: &[Vec<u32>], values: Option<Vec<f32>>, labels: Vec<f32>) -> Batch {
     let (rows, fields) = (ids.len(), ids[0].len());
-    let mut batch = Batch {
-        rows,
-        columns: fields,
-        ids: ids.concat(),
-        values,
-        labels,
-        unique_starts: vec![0],
-        ..Batch::default()
-    };
+    let mut batch =
+        Batch { rows, columns: fields, ids: ids.concat(), values, labels, unique_starts: vec![0], ..Batch::default() };
     let mut inverse = vec![0; rows * fields];
     for field in 0..fields {
         let start = batch.unique.len();

@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Places, kernel::by_fields};
-use crate::{layers::pairwise::pair_count, vectorized::vectorized};
+use super::{Places, kernel::by_fields, pair_count};
+use crate::vectorized::vectorized;
 
 /// Rows of the batch that one task takes.
 const TASK_ROWS: usize = 16;

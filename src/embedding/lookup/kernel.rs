@@ -76,7 +76,11 @@ pub(super) fn dot_backward(rows: &[f32], dim: usize, places: &Places, sums: &[f3
 }
 
 /// `[distinct, width]` sums, to which `add` adds those of neighbouring fields.
-pub(super) fn by_fields(places: &Places, width: usize, add: impl Fn(Range<usize>, &mut [f32]) + Send + Sync) -> Vec<f32> {
+pub(super) fn by_fields(
+    places: &Places,
+    width: usize,
+    add: impl Fn(Range<usize>, &mut [f32]) + Send + Sync,
+) -> Vec<f32> {
     let fields = places.fields();
     let mut sums = vec![0.0; places.distinct() * width];
     let numbers = places.positions.len() * width;

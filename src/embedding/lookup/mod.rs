@@ -7,16 +7,23 @@
 mod field_aware;
 mod kernel;
 mod operation;
+#[cfg(test)]
+mod tests;
 
-use std::{cell::OnceCell, ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use burn::tensor::Tensor;
 
 pub(super) use self::kernel::sum_over_equal_ids;
-use crate::{
-    features::Batch,
-    layers::pairwise::{field_aware_products, pairwise_dot},
-};
+use crate::features::Batch;
+
+/// The number of pairs of fields.
+const fn pair_count(fields: usize) -> usize {
+    fields * fields.saturating_sub(1) / 2
+}
 
 /// Where each feature's row stands among a batch's distinct ones.
 #[derive(Clone, Debug)]
@@ -43,6 +50,10 @@ impl Places {
 
     fn fields(&self) -> usize {
         self.columns - self.extra.len()
+    }
+
+    fn pairs(&self) -> usize {
+        pair_count(self.fields())
     }
 
     fn batch(&self) -> usize {
@@ -80,19 +91,20 @@ pub(super) enum Form {
     FieldAwareSum,
 }
 
-/// Rows of a table as a leaf of the graph, and where each feature's stands among them.
+/// Rows of a table as a leaf of the graph, and where each feature's stands among them; one feature a field but for
+/// [`Self::features`].
 #[derive(Clone, Debug)]
-pub(super) struct Lookup {
+pub struct Lookup {
     /// `[distinct, width]`
     rows: Tensor<2>,
     places: Arc<Places>,
     /// Each feature's row, once it was asked for.
-    features: OnceCell<Tensor<3>>,
+    features: Arc<OnceLock<Tensor<3>>>,
 }
 
 impl Lookup {
     pub(super) fn new(rows: Tensor<2>, places: Arc<Places>) -> Self {
-        Self { rows, places, features: OnceCell::new() }
+        Self { rows, places, features: Arc::default() }
     }
 
     /// The leaf.
@@ -100,75 +112,36 @@ impl Lookup {
         self.rows
     }
 
-    /// `[batch, columns, width]`; one tensor for all who ask, so that its gradients are summed over equal ids once.
+    /// One tensor for all who ask, so that its gradients are summed over equal ids once.
+    ///
+    /// # Shapes
+    /// - returns: `[batch, columns, width]`
     pub(super) fn features(&self) -> Tensor<3> {
         self.features.get_or_init(|| self.look_up(Form::Features)).clone()
     }
 
-    /// The sum of all features' numbers, of rows of one number: `[batch]`.
+    /// The sum of all features' numbers, of rows of one number.
+    ///
+    /// # Shapes
+    /// - returns: `[batch]`
     pub(super) fn sum(&self) -> Tensor<1> {
         self.look_up(Form::Sum)
     }
 
-    fn look_up<const D: usize>(&self, form: Form) -> Tensor<D> {
-        operation::look_up(self.rows.clone(), Arc::clone(&self.places), form)
-    }
-}
-
-/// The vectors of a batch's features, as a tensor or as rows of a table.
-#[derive(Clone, Debug)]
-pub struct FeatureVectors(Source);
-
-#[derive(Clone, Debug)]
-enum Source {
-    /// `[batch, fields, width]`
-    Tensor(Tensor<3>),
-    Rows(Lookup),
-}
-
-impl From<Tensor<3>> for FeatureVectors {
-    fn from(vectors: Tensor<3>) -> Self {
-        Self(Source::Tensor(vectors))
-    }
-}
-
-impl From<Lookup> for FeatureVectors {
-    /// One feature a field.
-    fn from(lookup: Lookup) -> Self {
-        Self(Source::Rows(lookup))
-    }
-}
-
-impl FeatureVectors {
-    /// # Shapes
-    /// - returns: `[batch, fields, width]`
-    pub fn tensor(&self) -> Tensor<3> {
-        match &self.0 {
-            Source::Tensor(vectors) => vectors.clone(),
-            Source::Rows(lookup) => lookup.features(),
-        }
-    }
-
-    /// As [`pairwise_dot`].
+    /// The sum of the inner products of all pairs of vectors (Rendle, ICDM 2010, equation 1).
     ///
     /// # Shapes
     /// - returns: `[batch]`
     pub fn pairwise_dot(&self) -> Tensor<1> {
-        match &self.0 {
-            Source::Tensor(vectors) => pairwise_dot(vectors.clone()),
-            Source::Rows(lookup) => lookup.look_up(Form::Dot),
-        }
+        self.look_up(Form::Dot)
     }
 
-    /// As [`field_aware_products`].
+    /// The inner products of all pairs, of the vectors that two fields have for each other (Juan et al., RecSys 2016).
     ///
     /// # Shapes
-    /// - returns: `[batch, pairs]`
+    /// - returns: `[batch, pairs]`, in lexicographic order
     pub fn field_aware_products(&self) -> Tensor<2> {
-        match &self.0 {
-            Source::Tensor(vectors) => field_aware_products(vectors.clone()),
-            Source::Rows(lookup) => lookup.look_up(Form::FieldAware),
-        }
+        self.look_up(Form::FieldAware)
     }
 
     /// The sum of [`Self::field_aware_products`] over the pairs.
@@ -176,10 +149,30 @@ impl FeatureVectors {
     /// # Shapes
     /// - returns: `[batch]`
     pub fn field_aware_sum(&self) -> Tensor<1> {
-        const PAIRS: usize = 1;
-        match &self.0 {
-            Source::Tensor(vectors) => field_aware_products(vectors.clone()).sum_dim(PAIRS).squeeze_dim(PAIRS),
-            Source::Rows(lookup) => lookup.look_up(Form::FieldAwareSum),
+        self.look_up(Form::FieldAwareSum)
+    }
+
+    fn look_up<const D: usize>(&self, form: Form) -> Tensor<D> {
+        operation::look_up(self.rows.clone(), Arc::clone(&self.places), form)
+    }
+}
+
+/// The vectors of a batch's features.
+#[derive(Clone, Debug)]
+pub enum FeatureVectors {
+    /// `[batch, fields, width]`
+    Tensor(Tensor<3>),
+    /// Rows of a table, one feature a field.
+    Rows(Lookup),
+}
+
+impl FeatureVectors {
+    /// # Shapes
+    /// - returns: `[batch, fields, width]`
+    pub fn tensor(&self) -> Tensor<3> {
+        match self {
+            Self::Tensor(vectors) => vectors.clone(),
+            Self::Rows(lookup) => lookup.features(),
         }
     }
 }

@@ -21,7 +21,7 @@ use super::{
     field_aware::{self, Gradient},
     kernel::{self, Dots},
 };
-use crate::layers::{flex, pairwise::pair_count};
+use crate::device::cpu_tensor;
 
 /// What `form` makes of the rows.
 pub(super) fn look_up<const D: usize>(rows: Tensor<2>, places: Arc<Places>, form: Form) -> Tensor<D> {
@@ -70,17 +70,17 @@ impl LookupKernels for Flex {
         let rows = rows.to_contiguous();
         let (rows, batch) = (rows.storage(), places.batch());
         let output = match form {
-            Form::Features => flex::tensor(kernel::features(rows, width, places), [batch, places.columns, width]),
-            Form::Sum => flex::tensor(kernel::sum_forward(rows, places), [batch]),
+            Form::Features => cpu_tensor(kernel::features(rows, width, places), [batch, places.columns, width]),
+            Form::Sum => cpu_tensor(kernel::sum_forward(rows, places), [batch]),
             Form::Dot => {
                 let Dots { dots, sums } = kernel::dot_forward(rows, width, places);
-                return (flex::tensor(dots, [batch]), Some(flex::tensor(sums, [batch, width])));
+                return (cpu_tensor(dots, [batch]), Some(cpu_tensor(sums, [batch, width])));
             }
             Form::FieldAware => {
-                let pairs = pair_count(places.fields());
-                flex::tensor(field_aware::products_forward(rows, width, places), [batch, pairs])
+                let pairs = places.pairs();
+                cpu_tensor(field_aware::products_forward(rows, width, places), [batch, pairs])
             }
-            Form::FieldAwareSum => flex::tensor(field_aware::sum_forward(rows, width, places), [batch]),
+            Form::FieldAwareSum => cpu_tensor(field_aware::sum_forward(rows, width, places), [batch]),
         };
         (output, None)
     }
@@ -105,7 +105,7 @@ impl LookupKernels for Flex {
             Form::FieldAware => field_aware::backward(rows, width, places, Gradient::Pairs(gradient)),
             Form::FieldAwareSum => field_aware::backward(rows, width, places, Gradient::Sum(gradient)),
         };
-        flex::tensor(sums, [distinct, width])
+        cpu_tensor(sums, [distinct, width])
     }
 }
 

@@ -17,7 +17,7 @@ use burn::{
 };
 
 use super::kernel::{self, Statistics};
-use crate::layers::{flex, hidden::kernel::Activation};
+use crate::{device::cpu_tensor, layers::hidden::kernel::Activation};
 
 /// A batch's own statistics: `[2, units]`, means and biased variances. Nothing flows back through it.
 pub(super) fn statistics(input: Tensor<2>) -> Tensor<2> {
@@ -45,7 +45,7 @@ impl StatisticsOps for Flex {
     fn batch_statistics(input: FloatTensor<Self>) -> FloatTensor<Self> {
         let [_, units] = input.shape().dims();
         let Statistics { mean, variance } = Statistics::of(input.to_contiguous().storage(), units);
-        flex::tensor([mean, variance].concat(), [2, units])
+        cpu_tensor([mean, variance].concat(), [2, units])
     }
 }
 
@@ -99,7 +99,7 @@ impl NormKernels for Flex {
         let [input, gamma, beta] = inputs.map(|input| input.to_contiguous());
         let sizes: [usize; 2] = input.shape().dims();
         let weights = [gamma.storage(), beta.storage()];
-        flex::tensor(kernel::forward(input.storage(), weights, statistics, activation), sizes)
+        cpu_tensor(kernel::forward(input.storage(), weights, statistics, activation), sizes)
     }
 
     fn norm_backward(
@@ -115,7 +115,7 @@ impl NormKernels for Flex {
         drop(gradient);
         let places = [input.storage(), output.storage()];
         let weights = kernel::backward(places, gamma.storage(), statistics, activation, by_input.storage_mut());
-        let [by_gamma, by_beta] = weights.map(|weight| flex::tensor(weight, [units]));
+        let [by_gamma, by_beta] = weights.map(|weight| cpu_tensor(weight, [units]));
         [by_input, by_gamma, by_beta]
     }
 }

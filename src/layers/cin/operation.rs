@@ -15,7 +15,7 @@ use burn::{
 };
 
 use super::kernel::{self, Inputs, Layer};
-use crate::layers::flex;
+use crate::device::cpu_tensor;
 
 /// As [`super::cin_layer`].
 pub(super) fn cin_layer(feed: Option<Tensor<3>>, start: Tensor<3>, weight: Tensor<3>) -> Tensor<3> {
@@ -59,7 +59,7 @@ impl CinKernels for Flex {
         let (layer, inputs) = view(&inputs);
         let maps = kernel::forward(&layer, inputs);
         let batch = inputs.start.len() / (layer.fields * layer.dim);
-        flex::tensor(maps, [batch, layer.maps, layer.dim])
+        cpu_tensor(maps, [batch, layer.maps, layer.dim])
     }
 
     fn cin_backward<const INPUTS: usize>(
@@ -73,7 +73,7 @@ impl CinKernels for Flex {
         let mut gradients = [gradients.start, gradients.weight].into_iter().chain(gradients.feed);
         inputs.each_ref().map(|input| {
             let gradient = gradients.next().expect("a gradient for each input");
-            flex::tensor::<3>(gradient, input.shape().dims())
+            cpu_tensor::<3>(gradient, input.shape().dims())
         })
     }
 }

@@ -15,7 +15,7 @@ use burn::{
 };
 
 use super::kernel::{self, Inputs};
-use crate::layers::{flex, hidden::kernel::Sizes};
+use crate::{device::cpu_tensor, layers::hidden::kernel::Sizes};
 
 /// `first ⊙ (given W + b) + hidden`; without `given` that is `hidden`.
 pub(super) fn cross(
@@ -97,7 +97,7 @@ impl CrossKernels for Flex {
     fn cross_forward(inputs: [FloatTensor<Self>; 5]) -> [FloatTensor<Self>; 2] {
         let inputs = inputs.map(|input| input.to_contiguous());
         let sizes = sizes(&inputs);
-        kernel::forward(sizes, slices(&inputs)).map(|values| flex::tensor(values, [sizes.batch, sizes.units]))
+        kernel::forward(sizes, slices(&inputs)).map(|values| cpu_tensor(values, [sizes.batch, sizes.units]))
     }
 
     fn cross_backward(
@@ -117,9 +117,9 @@ impl CrossKernels for Flex {
         [
             Some(by_hidden),
             Some(by_first),
-            found.given.map(|gradient| flex::tensor(gradient, [sizes.batch, sizes.input])),
-            Some(flex::tensor(found.weight, [sizes.input, sizes.units])),
-            Some(flex::tensor(found.bias, [sizes.units])),
+            found.given.map(|gradient| cpu_tensor(gradient, [sizes.batch, sizes.input])),
+            Some(cpu_tensor(found.weight, [sizes.input, sizes.units])),
+            Some(cpu_tensor(found.bias, [sizes.units])),
         ]
     }
 }

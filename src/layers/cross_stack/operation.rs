@@ -17,7 +17,7 @@ use burn::{
 };
 
 use super::kernel::{self, Form, Kept, Weights};
-use crate::layers::flex;
+use crate::device::cpu_tensor;
 
 /// `[batch, dim]`: the sum of `H(L)` over the fields.
 pub(super) fn pooled(
@@ -124,10 +124,10 @@ impl StackKernels for Flex {
             Weights { cross: cross.storage(), residual: residual.storage(), bias: bias.storage(), layers, fields };
         let gradients = kernel::backward(form, &weights, vectors.storage(), dim, pooled, kept, gradient.storage());
         [
-            flex::tensor(gradients.vectors, [batch, fields, dim]),
-            flex::tensor(gradients.cross, [layers, fields, fields]),
-            flex::tensor(gradients.residual, [layers, fields, fields]),
-            flex::tensor(gradients.bias, [layers, fields]),
+            cpu_tensor(gradients.vectors, [batch, fields, dim]),
+            cpu_tensor(gradients.cross, [layers, fields, fields]),
+            cpu_tensor(gradients.residual, [layers, fields, fields]),
+            cpu_tensor(gradients.bias, [layers, fields]),
         ]
     }
 }
@@ -145,7 +145,7 @@ fn run_forward<R>(
         Weights { cross: cross.storage(), residual: residual.storage(), bias: bias.storage(), layers, fields };
     let mut output = vec![0.0; if pooled { batch * dim } else { batch * fields * dim }];
     let result = pass(&weights, vectors.storage(), dim, &mut output);
-    let output = if pooled { flex::tensor(output, [batch, dim]) } else { flex::tensor(output, [batch, fields, dim]) };
+    let output = if pooled { cpu_tensor(output, [batch, dim]) } else { cpu_tensor(output, [batch, fields, dim]) };
     (output, result)
 }
 

@@ -15,7 +15,7 @@ use burn::{
 };
 
 use super::kernel::{self, Activation, Sizes};
-use crate::layers::flex;
+use crate::device::cpu_tensor;
 
 /// `activation(x W + b)`: `[batch, units]`.
 pub(super) fn hidden(input: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, activation: Activation) -> Tensor<2> {
@@ -72,7 +72,7 @@ impl HiddenKernels for Flex {
         let [input, weight, bias] = inputs.map(|input| input.to_contiguous());
         let sizes = sizes(&input, &weight);
         let output = kernel::forward(sizes, input.storage(), weight.storage(), bias.storage(), activation);
-        flex::tensor(output, [sizes.batch, sizes.units])
+        cpu_tensor(output, [sizes.batch, sizes.units])
     }
 
     fn hidden_backward(
@@ -89,9 +89,9 @@ impl HiddenKernels for Flex {
         drop(gradient);
         let gradients = kernel::backward(sizes, tensors, activation, contiguous.storage_mut(), wants_input);
         [
-            gradients.input.map(|gradient| flex::tensor(gradient, [sizes.batch, sizes.input])),
-            Some(flex::tensor(gradients.weight, [sizes.input, sizes.units])),
-            Some(flex::tensor(gradients.bias, [sizes.units])),
+            gradients.input.map(|gradient| cpu_tensor(gradient, [sizes.batch, sizes.input])),
+            Some(cpu_tensor(gradients.weight, [sizes.input, sizes.units])),
+            Some(cpu_tensor(gradients.bias, [sizes.units])),
         ]
     }
 }

@@ -10,12 +10,16 @@
 #![expect(clippy::inline_always, reason = "the instructions are only available once inlined into a kernel's functions")]
 
 use std::arch::x86_64::{
-    __m256, _CMP_GT_OQ, _mm_add_ps, _mm_storeu_ps, _mm256_add_ps, _mm256_and_ps, _mm256_castps256_ps128, _mm256_cmp_ps,
-    _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_hadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps,
-    _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+    __m256, _CMP_GT_OQ, _mm_add_ps, _mm_storeu_ps, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_castps_si256,
+    _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_hadd_ps,
+    _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
+    _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
 };
 
-use super::{Lanes, Packet};
+use super::{
+    Lanes, Packet,
+    exponential::{EXPONENT, LEAST, MINUS_LN_2, ONE, ROUND, TAYLOR},
+};
 
 /// Eight `f32` in a register, for functions alone that may use AVX2 and FMA and were called where both were detected.
 #[derive(Clone, Copy)]
@@ -75,6 +79,30 @@ impl Lanes for Avx2 {
         Self(unsafe { _mm256_and_ps(self.0, _mm256_cmp_ps::<_CMP_GT_OQ>(condition.0, _mm256_setzero_ps())) })
     }
 
+    /// The series in pairs of terms, which wait less for each other than one after the other.
+    #[inline(always)]
+    fn exponential(self) -> Self {
+        // SAFETY: inlined into functions with AVX2 and FMA. The second operand of `max` is the result where one is not a number.
+        unsafe {
+            let value = Self(_mm256_max_ps(_mm256_set1_ps(LEAST), self.0));
+            let rounded = Self::splat(ROUND).plus_product(value, Self::splat(std::f32::consts::LOG2_E));
+            let whole = Self(_mm256_sub_ps(rounded.0, _mm256_set1_ps(ROUND)));
+            let rest = value.plus_product(whole, Self::splat(MINUS_LN_2[0]));
+            let rest = rest.plus_product(whole, Self::splat(MINUS_LN_2[1]));
+            let square = rest.times(rest);
+            let mut pairs = [rest; 4];
+            for (place, pair) in pairs.iter_mut().enumerate() {
+                *pair = Self::splat(TAYLOR[2 * place]).plus_product(Self::splat(TAYLOR[2 * place + 1]), rest);
+            }
+            let low = pairs[0].plus_product(square, pairs[1]);
+            let high = pairs[2].plus_product(square, pairs[3]);
+            let series = low.plus_product(square.times(square), high);
+            let exponent = _mm256_slli_epi32::<{ EXPONENT.cast_signed() }>(_mm256_castps_si256(rounded.0));
+            let power = _mm256_add_epi32(exponent, _mm256_set1_epi32(ONE.cast_signed()));
+            series.times(Self(_mm256_castsi256_ps(power)))
+        }
+    }
+
     #[inline(always)]
     fn sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
         let mut sums = [0.0; 4];
@@ -85,5 +113,24 @@ impl Lanes for Avx2 {
             _mm_storeu_ps(sums.as_mut_ptr(), total);
         }
         sums
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::layers::lanes::WIDTH;
+
+    /// `e^value` where the processor has the instructions.
+    pub(in super::super) fn exponential(value: f32) -> Option<f32> {
+        #[target_feature(enable = "avx2,fma")]
+        fn detected(value: f32) -> f32 {
+            let mut packet = [0.0; WIDTH];
+            Avx2::splat(value).exponential().store(&mut packet);
+            packet[WIDTH - 1]
+        }
+        let has_both = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        // SAFETY: both features were just detected.
+        has_both.then(|| unsafe { detected(value) })
     }
 }

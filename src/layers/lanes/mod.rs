@@ -7,10 +7,11 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
+mod exponential;
 
 use std::{
     cell::RefCell,
-    ops::{Add, AddAssign, Mul},
+    ops::{Add, AddAssign, Div, Mul, Sub},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -20,10 +21,42 @@ pub(super) const WIDTH: usize = 8;
 /// As many neighbouring numbers in memory as one vector holds.
 pub(super) type Packet<T> = [T; WIDTH];
 
+/// Calls a function that is generic over a tile's rows.
+macro_rules! with_rows {
+    ($rows:expr, $function:ident::<$($kind:ty),+>($($argument:expr),+)) => {
+        match $rows {
+            1 => $function::<$($kind,)+ 1>($($argument),+),
+            2 => $function::<$($kind,)+ 2>($($argument),+),
+            3 => $function::<$($kind,)+ 3>($($argument),+),
+            4 => $function::<$($kind,)+ 4>($($argument),+),
+            5 => $function::<$($kind,)+ 5>($($argument),+),
+            6 => $function::<$($kind,)+ 6>($($argument),+),
+            rows => unreachable!("tiles have 1 to 6 rows, found {rows}"),
+        }
+    };
+}
+
+pub(in crate::layers) use with_rows;
+
 /// `f32`, and `f64` for the tests of gradients.
 pub(super) trait Real:
-    Copy + Default + PartialOrd + Add<Output = Self> + AddAssign + Mul<Output = Self> + Send + Sync + 'static
+    Copy
+    + Default
+    + PartialOrd
+    + Add<Output = Self>
+    + AddAssign
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Send
+    + Sync
+    + 'static
 {
+    const ONE: Self;
+
+    /// `e^self` for `self` up to 0; what is not a number stays so.
+    fn exponential(self) -> Self;
+
     /// Lends `packets` of this thread's scratch memory, aligned to cache lines and holding anything.
     fn with_scratch<R>(packets: usize, work: impl FnOnce(&mut [Packet<Self>]) -> R) -> R;
 
@@ -32,8 +65,15 @@ pub(super) trait Real:
 }
 
 macro_rules! real {
-    ($real:ty) => {
+    ($real:ty, $exponential:path) => {
         impl Real for $real {
+            const ONE: Self = 1.0;
+
+            #[inline(always)]
+            fn exponential(self) -> Self {
+                $exponential(self)
+            }
+
             fn with_scratch<R>(packets: usize, work: impl FnOnce(&mut [Packet<Self>]) -> R) -> R {
                 const CACHE_LINE: usize = 64;
                 thread_local! { static SCRATCH: RefCell<Vec<$real>> = const { RefCell::new(Vec::new()) } }
@@ -56,8 +96,8 @@ macro_rules! real {
         }
     };
 }
-real!(f32);
-real!(f64);
+real!(f32, exponential::exponential);
+real!(f64, f64::exp);
 
 /// A vector of [`WIDTH`] numbers in registers.
 pub(super) trait Lanes: Copy {
@@ -77,6 +117,8 @@ pub(super) trait Lanes: Copy {
     fn relu(self) -> Self;
     /// `self` where `condition` is above zero, 0 elsewhere.
     fn where_positive(self, condition: Self) -> Self;
+    /// `e^self` of numbers up to 0; what is not a number stays so.
+    fn exponential(self) -> Self;
     /// The sum of each of the four vectors.
     fn sums(vectors: [Self; 4]) -> [Self::Real; 4];
 }
@@ -139,6 +181,11 @@ impl<T: Real> Lanes for Plain<T> {
     #[inline(always)]
     fn where_positive(self, condition: Self) -> Self {
         self.zip(condition, |value, condition| if condition > T::default() { value } else { T::default() })
+    }
+
+    #[inline(always)]
+    fn exponential(self) -> Self {
+        self.zip(self, |value, _| value.exponential())
     }
 
     #[inline(always)]

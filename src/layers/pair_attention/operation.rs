@@ -15,7 +15,7 @@ use burn::{
 };
 
 use super::kernel::{self, Attended, Kept, Weights};
-use crate::layers::flex;
+use crate::device::cpu_tensor;
 
 /// As [`super::pair_attention`].
 pub(super) fn pair_attention(vectors: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>, head: Tensor<2>) -> Tensor<2> {
@@ -70,7 +70,7 @@ impl PairAttentionKernels for Flex {
         let [dim, hidden] = weight.shape().dims();
         let weights = Weights { weight: weight.storage(), bias: bias.storage(), head: head.storage(), dim, hidden };
         let Attended { pooled, statistics } = kernel::forward(&weights, vectors.storage(), fields);
-        [flex::tensor(pooled, [batch, dim]), flex::tensor(statistics, [batch, 2])]
+        [cpu_tensor(pooled, [batch, dim]), cpu_tensor(statistics, [batch, 2])]
     }
 
     fn pair_attention_backward(
@@ -88,10 +88,10 @@ impl PairAttentionKernels for Flex {
         let kept = Kept { pooled: pooled.storage(), statistics: statistics.storage() };
         let gradients = kernel::backward(&weights, vectors.storage(), fields, kept, gradient.storage());
         [
-            flex::tensor(gradients.vectors, [batch, fields, dim]),
-            flex::tensor(gradients.weight, [dim, hidden]),
-            flex::tensor(gradients.bias, [hidden]),
-            flex::tensor(gradients.head, [hidden, 1]),
+            cpu_tensor(gradients.vectors, [batch, fields, dim]),
+            cpu_tensor(gradients.weight, [dim, hidden]),
+            cpu_tensor(gradients.bias, [hidden]),
+            cpu_tensor(gradients.head, [hidden, 1]),
         ]
     }
 }

@@ -21,8 +21,7 @@ use burn::{
     tensor::{Device, Int, Tensor, TensorData},
 };
 
-use super::flex;
-use crate::device::has_fused_kernels;
+use crate::device::{cpu_tensor, has_fused_kernels};
 
 /// All pairs `(i, j)` with `i < j < fields`, in lexicographic order.
 pub fn pairs(fields: usize) -> impl Iterator<Item = (usize, usize)> {
@@ -176,24 +175,24 @@ impl PairwiseKernels for Flex {
             Pooling::Dot => {
                 let mut output = vec![0.0; batch];
                 kernel::dot_forward(vectors.storage(), fields, dim, &mut output);
-                flex::tensor(output, [batch])
+                cpu_tensor(output, [batch])
             }
             Pooling::Sum => {
                 let mut output = vec![0.0; batch * dim];
                 kernel::sum_forward(vectors.storage(), fields, dim, &mut output);
-                flex::tensor(output, [batch, dim])
+                cpu_tensor(output, [batch, dim])
             }
             Pooling::None => {
                 let pairs = pair_count(fields);
                 let mut output = vec![0.0; batch * pairs];
                 products::products_forward(vectors.storage(), fields, dim, batch, &mut output);
-                flex::tensor(output, [batch, pairs])
+                cpu_tensor(output, [batch, pairs])
             }
             Pooling::FieldAware => {
                 let pairs = pair_count(fields);
                 let mut output = vec![0.0; batch * pairs];
                 field_aware::forward(vectors.storage(), fields, dim / fields, batch, &mut output);
-                flex::tensor(output, [batch, pairs])
+                cpu_tensor(output, [batch, pairs])
             }
         }
     }
@@ -217,7 +216,7 @@ impl PairwiseKernels for Flex {
             Pooling::None => added(products::products_backward),
             Pooling::FieldAware => field_aware::gradients(vectors, gradient, fields, dim / fields),
         };
-        flex::tensor(output, [batch, fields, dim])
+        cpu_tensor(output, [batch, fields, dim])
     }
 }
 

@@ -6,24 +6,7 @@
 #![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
 use super::{Activation, Form, Product, plan::Tile};
-use crate::layers::lanes::{Lanes, Packet};
-
-/// Calls a function that is generic over a tile's rows.
-macro_rules! with_rows {
-    ($rows:expr, $function:ident::<$($kind:ty),+>($($argument:expr),+)) => {
-        match $rows {
-            1 => $function::<$($kind,)+ 1>($($argument),+),
-            2 => $function::<$($kind,)+ 2>($($argument),+),
-            3 => $function::<$($kind,)+ 3>($($argument),+),
-            4 => $function::<$($kind,)+ 4>($($argument),+),
-            5 => $function::<$($kind,)+ 5>($($argument),+),
-            6 => $function::<$($kind,)+ 6>($($argument),+),
-            rows => unreachable!("tiles have 1 to 6 rows, found {rows}"),
-        }
-    };
-}
-
-pub(super) use with_rows;
+use crate::layers::lanes::{Lanes, Packet, with_rows};
 
 /// The two streams of a product, read for one field and two packets of columns.
 trait Streams<L: Lanes> {

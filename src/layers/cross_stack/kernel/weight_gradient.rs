@@ -7,9 +7,8 @@ use std::array;
 use super::{
     Form,
     plan::{Tile, tiles},
-    tiles::with_rows,
 };
-use crate::layers::lanes::{Lanes, Packet};
+use crate::layers::lanes::{Lanes, Packet, with_rows};
 
 /// From a layer's input and the gradients of its two sums to those of its matrices. Buffers are `[fields, stride]`.
 pub(super) struct WeightGradient<'a, T> {

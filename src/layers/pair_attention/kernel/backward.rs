@@ -6,12 +6,11 @@
 #![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
 use super::{
-    exponential::Number,
     forward::{load, multiply, powers, store},
     plan::{GROUP, Plan, UNITS},
     tiles::{self, InputGradient},
 };
-use crate::layers::lanes::{Lanes, Packet, WIDTH};
+use crate::layers::lanes::{Lanes, Packet, Real, WIDTH};
 
 /// The rows of some blocks, what their forward pass kept, the gradient of its result, and where theirs go.
 pub(super) struct BackwardChunk<'a, T> {
@@ -28,17 +27,13 @@ pub(super) struct BackwardChunk<'a, T> {
 }
 
 /// Scratch memory of [`backward`].
-pub(super) fn backward_packets<T: Number>(plan: &Plan<T>) -> usize {
+pub(super) fn backward_packets<T: Real>(plan: &Plan<T>) -> usize {
     2 * (plan.row_len() + plan.dim) + GROUP * (plan.dim + plan.units() + 2) + plan.sums_packets()
 }
 
 /// Runs the blocks of a chunk back.
 #[inline(always)]
-pub(super) fn backward<L: Lanes<Real: Number>>(
-    plan: &Plan<L::Real>,
-    chunk: BackwardChunk<L::Real>,
-    scratch: &mut [Packet<L::Real>],
-) {
+pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::Real>, scratch: &mut [Packet<L::Real>]) {
     let BackwardChunk { vectors, pooled, statistics, gradient, vector_gradients, sums } = chunk;
     let (block_len, pooled_len) = (WIDTH * plan.row_len(), WIDTH * plan.dim);
     let mut block = Block::new(plan, scratch);
@@ -86,7 +81,7 @@ struct Block<'a, T> {
     sums: &'a mut [Packet<T>],
 }
 
-impl<'a, T: Number> Block<'a, T> {
+impl<'a, T: Real> Block<'a, T> {
     fn new(plan: &'a Plan<T>, scratch: &'a mut [Packet<T>]) -> Self {
         let (vectors, rest) = scratch.split_at_mut(plan.row_len());
         let (vector_gradients, rest) = rest.split_at_mut(plan.row_len());
@@ -151,7 +146,7 @@ impl<'a, T: Number> Block<'a, T> {
     fn pass_softmax<L: Lanes<Real = T>>(&mut self, pairs: usize, softmax: &Softmax<T>) {
         let Softmax { largest, total, mean } = softmax;
         let attention = &mut self.attention[..pairs];
-        powers(attention, largest);
+        powers::<L>(attention, largest);
         let products = self.products.chunks_exact(self.plan.dim);
         for (products, (attention, target)) in products.zip(attention.iter_mut().zip(&mut *self.score_gradients)) {
             dot::<L>(products, self.gradient).store(target);

@@ -5,11 +5,10 @@
 #![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
 use super::{
-    exponential::Number,
     plan::{GROUP, Plan, UNITS},
     tiles,
 };
-use crate::layers::lanes::{Lanes, Packet, WIDTH};
+use crate::layers::lanes::{Lanes, Packet, Real, WIDTH};
 
 /// Up to eight rows of a batch and where their results go.
 pub(super) struct ForwardBlock<'a, T> {
@@ -21,17 +20,13 @@ pub(super) struct ForwardBlock<'a, T> {
 }
 
 /// Scratch memory of [`forward`].
-pub(super) fn forward_packets<T: Number>(plan: &Plan<T>) -> usize {
+pub(super) fn forward_packets<T: Real>(plan: &Plan<T>) -> usize {
     plan.row_len() + plan.pairs.len() + GROUP * (plan.dim + plan.units()) + plan.dim
 }
 
 /// Pools the pairs of a block.
 #[inline(always)]
-pub(super) fn forward<L: Lanes<Real: Number>>(
-    plan: &Plan<L::Real>,
-    block: ForwardBlock<L::Real>,
-    scratch: &mut [Packet<L::Real>],
-) {
+pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, block: ForwardBlock<L::Real>, scratch: &mut [Packet<L::Real>]) {
     let ForwardBlock { vectors: rows, pooled, statistics } = block;
     let (vectors, rest) = scratch.split_at_mut(plan.row_len());
     let (scores, rest) = rest.split_at_mut(plan.pairs.len());
@@ -42,7 +37,7 @@ pub(super) fn forward<L: Lanes<Real: Number>>(
         multiply::<L>(plan.dim, vectors, pairs, products);
         tiles::hidden::<L>(plan, products, hidden, scores);
     }
-    let [largest, total] = exponentials(scores);
+    let [largest, total] = exponentials::<L>(scores);
     pool::<L>(plan, vectors, scores, sums);
     for sum in &mut *sums {
         for (sum, total) in sum.iter_mut().zip(total) {
@@ -55,7 +50,7 @@ pub(super) fn forward<L: Lanes<Real: Number>>(
 
 /// Rows → one packet for each of a row's numbers; zeros for the rows that there are not.
 #[inline(always)]
-pub(super) fn load<T: Number>(rows: &[T], packets: &mut [Packet<T>]) {
+pub(super) fn load<T: Real>(rows: &[T], packets: &mut [Packet<T>]) {
     let length = packets.len();
     if rows.len() < WIDTH * length {
         packets.as_flattened_mut().fill(T::default());
@@ -69,7 +64,7 @@ pub(super) fn load<T: Number>(rows: &[T], packets: &mut [Packet<T>]) {
 
 /// Packets → as many rows as there are.
 #[inline(always)]
-pub(super) fn store<T: Number>(packets: &[Packet<T>], rows: &mut [T]) {
+pub(super) fn store<T: Real>(packets: &[Packet<T>], rows: &mut [T]) {
     for (lane, row) in rows.chunks_exact_mut(packets.len()).enumerate() {
         for (packet, value) in packets.iter().zip(row) {
             *value = packet[lane];
@@ -95,15 +90,15 @@ pub(super) fn multiply<L: Lanes>(
 
 /// Turns scores into `e^(score - largest)`; returns the largest and the sum of each lane.
 #[inline(always)]
-fn exponentials<T: Number>(scores: &mut [Packet<T>]) -> [Packet<T>; 2] {
+fn exponentials<L: Lanes>(scores: &mut [Packet<L::Real>]) -> [Packet<L::Real>; 2] {
     let mut largest = scores[0];
     for score in &*scores {
         for (largest, &score) in largest.iter_mut().zip(score) {
             *largest = if score > *largest { score } else { *largest };
         }
     }
-    let mut total = [T::default(); WIDTH];
-    powers(scores, &largest);
+    let mut total = [L::Real::default(); WIDTH];
+    powers::<L>(scores, &largest);
     for score in scores {
         for (total, &score) in total.iter_mut().zip(&*score) {
             *total += score;
@@ -112,22 +107,22 @@ fn exponentials<T: Number>(scores: &mut [Packet<T>]) -> [Packet<T>; 2] {
     [largest, total]
 }
 
-/// Turns scores into `e^(score - largest)`. Two loops, the second over all numbers alike, so that it runs in vectors.
+/// Turns scores into `e^(score - largest)`.
 #[inline(always)]
-pub(super) fn powers<T: Number>(scores: &mut [Packet<T>], largest: &Packet<T>) {
-    for score in &mut *scores {
-        for (score, &largest) in score.iter_mut().zip(largest) {
-            *score = *score - largest;
-        }
+pub(super) fn powers<L: Lanes>(scores: &mut [Packet<L::Real>], largest: &Packet<L::Real>) {
+    let mut minus = *largest;
+    for minus in &mut minus {
+        *minus = L::Real::default() - *minus;
     }
-    for score in scores.as_flattened_mut() {
-        *score = score.exponential();
+    let minus = L::load(&minus);
+    for score in scores {
+        L::load(score).plus(minus).exponential().store(score);
     }
 }
 
 /// `Σ_i x_i ⊙ Σ_{j>i} weight_ij x_j`: `[dim]`.
 #[inline(always)]
-fn pool<L: Lanes<Real: Number>>(
+fn pool<L: Lanes>(
     plan: &Plan<L::Real>,
     vectors: &[Packet<L::Real>],
     weights: &[Packet<L::Real>],
@@ -150,7 +145,7 @@ fn pool<L: Lanes<Real: Number>>(
 
 /// One field's part of [`pool`] for some dims from `start`.
 #[inline(always)]
-fn pool_dims<L: Lanes<Real: Number>, const DIMS: usize>(
+fn pool_dims<L: Lanes, const DIMS: usize>(
     dim: usize,
     [left, start]: [usize; 2],
     vectors: &[Packet<L::Real>],

@@ -10,7 +10,6 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod backward;
-mod exponential;
 mod forward;
 mod plan;
 #[cfg(test)]
@@ -23,11 +22,10 @@ use rayon::prelude::*;
 
 use self::{
     backward::{BackwardChunk, backward_packets},
-    exponential::Number,
     forward::{ForwardBlock, forward_packets},
     plan::Plan,
 };
-use crate::layers::lanes::{Lanes, Packet, Plain, WIDTH};
+use crate::layers::lanes::{Lanes, Packet, Plain, Real, WIDTH};
 
 /// The attention's weights, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +125,7 @@ struct Kernels<T> {
     backward_chunk: fn(&Plan<T>, BackwardChunk<T>, &mut [Packet<T>]),
 }
 
-impl<T: Number> Kernels<T> {
+impl<T: Real> Kernels<T> {
     /// Kernels of vectors that any processor of the target has.
     fn of<L: Lanes<Real = T>>() -> Self {
         Self { forward_block: forward::forward::<L>, backward_chunk: backward::backward::<L> }
@@ -186,7 +184,7 @@ impl<T: Clone> Gradients<T> {
 }
 
 /// Adds all chunks' sums to the first one's, in order.
-fn add_chunks<T: Number>(sums: &mut [T], length: usize) -> &[T] {
+fn add_chunks<T: Real>(sums: &mut [T], length: usize) -> &[T] {
     let (total, others) = sums.split_at_mut(length);
     for chunk in others.chunks_exact(length) {
         for (total, &part) in total.iter_mut().zip(chunk) {

@@ -1,7 +1,10 @@
 //! What every block of one call shares: the sizes, the pairs, and the weights in the order in which tiles read them.
 
-use super::{Weights, exponential::Number};
-use crate::layers::{lanes::WIDTH, pairwise::pairs};
+use super::Weights;
+use crate::layers::{
+    lanes::{Real, WIDTH},
+    pairwise::pairs,
+};
 
 /// Neighbouring hidden units, or dims on the way back, whose sums are held in registers together.
 pub(super) const UNITS: usize = 4;
@@ -29,7 +32,7 @@ pub(super) struct Plan<T> {
     pub(super) head: Vec<[T; UNITS]>,
 }
 
-impl<T: Number> Plan<T> {
+impl<T: Real> Plan<T> {
     pub(super) fn new(weights: &Weights<T>, fields: usize) -> Self {
         let &Weights { dim, hidden, .. } = weights;
         let at = |input: usize, unit: usize| weights.weight[input * hidden + unit];
@@ -73,7 +76,7 @@ impl<T: Number> Plan<T> {
 
 /// For each tile of `outputs`, `[rows, UNITS]` of the matrix `[inputs, outputs]` whose elements are `at(input, output)`;
 /// zeros elsewhere.
-fn tiles<T: Number>(outputs: usize, inputs: usize, rows: usize, at: impl Fn(usize, usize) -> T) -> Vec<[T; UNITS]> {
+fn tiles<T: Real>(outputs: usize, inputs: usize, rows: usize, at: impl Fn(usize, usize) -> T) -> Vec<[T; UNITS]> {
     let element = |input: usize, output: usize| {
         if input < inputs && output < outputs { at(input, output) } else { T::default() }
     };

@@ -110,7 +110,7 @@ impl Case<f64> {
     }
 }
 
-impl<T: Number> Case<T> {
+impl<T: Real> Case<T> {
     fn weights(&self) -> Weights<'_, T> {
         let Self { weight, bias, head, dim, hidden, .. } = self;
         Weights { weight, bias, head, dim: *dim, hidden: *hidden }

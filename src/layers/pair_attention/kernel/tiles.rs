@@ -6,10 +6,7 @@
 
 use std::array;
 
-use super::{
-    exponential::Number,
-    plan::{Plan, UNITS},
-};
+use super::plan::{Plan, UNITS};
 use crate::layers::lanes::{Lanes, Packet};
 
 /// `Σ_n input[n] weights[n]` of some pairs and one tile of units, added to `start`.
@@ -38,7 +35,7 @@ fn sums<L: Lanes, const PAIRS: usize>(
 
 /// `relu(Wᵀ p + c)` and the scores `hᵀ` times it, of a group's pairs.
 #[inline(always)]
-pub(super) fn hidden<L: Lanes<Real: Number>>(
+pub(super) fn hidden<L: Lanes>(
     plan: &Plan<L::Real>,
     products: &[Packet<L::Real>],
     hidden: &mut [Packet<L::Real>],
@@ -52,7 +49,7 @@ pub(super) fn hidden<L: Lanes<Real: Number>>(
 }
 
 #[inline(always)]
-fn hidden_of<L: Lanes<Real: Number>, const PAIRS: usize>(
+fn hidden_of<L: Lanes, const PAIRS: usize>(
     plan: &Plan<L::Real>,
     products: &[Packet<L::Real>],
     hidden: &mut [Packet<L::Real>],
@@ -101,11 +98,7 @@ pub(super) struct InputGradient<'a, T> {
 
 /// The gradients of the pairs' products, `a g + W ∂(Wᵀ p + c)`, passed on to both vectors of each.
 #[inline(always)]
-pub(super) fn input_gradient<L: Lanes<Real: Number>>(
-    plan: &Plan<L::Real>,
-    pairs: &[[usize; 2]],
-    pass: InputGradient<L::Real>,
-) {
+pub(super) fn input_gradient<L: Lanes>(plan: &Plan<L::Real>, pairs: &[[usize; 2]], pass: InputGradient<L::Real>) {
     if L::TILE_ROWS >= 6 {
         input_gradient_of::<L, 3>(plan, pairs, pass);
     } else {
@@ -114,7 +107,7 @@ pub(super) fn input_gradient<L: Lanes<Real: Number>>(
 }
 
 #[inline(always)]
-fn input_gradient_of<L: Lanes<Real: Number>, const PAIRS: usize>(
+fn input_gradient_of<L: Lanes, const PAIRS: usize>(
     plan: &Plan<L::Real>,
     pairs: &[[usize; 2]],
     pass: InputGradient<L::Real>,
@@ -145,7 +138,7 @@ fn input_gradient_of<L: Lanes<Real: Number>, const PAIRS: usize>(
 
 /// Adds the products of `products` and `hidden` over a group's pairs to `sums`, `[dim, units]`.
 #[inline(always)]
-pub(super) fn weight_gradient<L: Lanes<Real: Number>>(
+pub(super) fn weight_gradient<L: Lanes>(
     plan: &Plan<L::Real>,
     products: &[Packet<L::Real>],
     hidden: &[Packet<L::Real>],
@@ -168,7 +161,7 @@ pub(super) fn weight_gradient<L: Lanes<Real: Number>>(
 
 /// The sums of so many dims from `start`; returns their number.
 #[inline(always)]
-fn weight_tile<L: Lanes<Real: Number>, const DIMS: usize>(
+fn weight_tile<L: Lanes, const DIMS: usize>(
     plan: &Plan<L::Real>,
     start: usize,
     products: &[Packet<L::Real>],

@@ -1,0 +1,132 @@
+//! The forward pass of some rows of the batch, one after the other: a row's projections and scores stay in the cache.
+
+#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
+
+use super::{
+    plan::{Part, Plan},
+    products::{Left, Right, Size, product},
+};
+use crate::layers::lanes::{Lanes, Packet, Real, WIDTH};
+
+/// Some rows of the batch and where their results go.
+pub(super) struct ForwardRows<'a, T> {
+    /// `[rows, fields, dim]`
+    pub(super) vectors: &'a [T],
+    /// `[rows, fields, width]`
+    pub(super) output: &'a mut [T],
+}
+
+/// Scratch memory of [`forward`].
+pub(super) fn forward_packets<T: Real>(plan: &Plan<T>) -> usize {
+    let Plan { fields, dim, .. } = *plan;
+    let keys = plan.part_packets() * WIDTH * plan.field_packets();
+    fields * (3 * plan.part_packets() + plan.field_packets() + plan.head_packets()) + dim * plan.field_packets() + keys
+}
+
+/// `relu(concat_h(softmax(Q_h K_hᵀ / √d) V_h) + E W_res)` of each row of the batch.
+#[inline(always)]
+pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, rows: ForwardRows<L::Real>, scratch: &mut [Packet<L::Real>]) {
+    let (ForwardRows { vectors, output }, fields) = (rows, plan.fields);
+    let row = 3 * plan.part_packets();
+    let (projected, rest) = scratch.split_at_mut(fields * row);
+    let (turned, rest) = rest.split_at_mut(plan.dim * plan.field_packets());
+    let (keys, rest) = rest.split_at_mut(plan.part_packets() * WIDTH * plan.field_packets());
+    let (scores, mixed) = rest.split_at_mut(fields * plan.field_packets());
+    for (vectors, output) in vectors.chunks_exact(plan.row_len()).zip(output.chunks_exact_mut(plan.output_len())) {
+        let size = Size { rows: fields, inner: plan.dim, packets: row };
+        let weights = Right(&plan.weights, plan.row_packets());
+        product::<L, false>(Left::Rows(vectors, plan.dim), weights, projected, row, size);
+        turn(vectors, plan.dim, turned);
+        project_turned::<L>(plan, Part::Key, turned, keys);
+        for head in 0..plan.heads {
+            let queries = &projected.as_flattened()[plan.place(Part::Query, head) * WIDTH..];
+            attend::<L>(plan, (queries, row * WIDTH), head_of(plan, keys, head), scores);
+            let values = Right(&projected[plan.place(Part::Value, head)..], row);
+            let size = Size { rows: fields, inner: fields, packets: plan.head_packets() };
+            let left = Left::Rows(scores.as_flattened(), plan.field_packets() * WIDTH);
+            product::<L, false>(left, values, mixed, plan.head_packets(), size);
+            let residual = &projected[plan.place(Part::Residual, head)..];
+            for field in 0..fields {
+                let mixed = &mut mixed[field * plan.head_packets()..][..plan.head_packets()];
+                let residual = &residual[field * row..][..plan.head_packets()];
+                for (mixed, residual) in mixed.iter_mut().zip(residual) {
+                    L::load(mixed).plus(L::load(residual)).relu().store(mixed);
+                }
+                let place = field * plan.width() + head * plan.head_dim();
+                output[place..][..plan.head_dim()].copy_from_slice(&mixed.as_flattened()[..plan.head_dim()]);
+            }
+        }
+    }
+}
+
+/// `[fields, dim]` → `[dim, field packets]`, whose padding is zero.
+#[inline(always)]
+pub(super) fn turn<T: Real>(vectors: &[T], dim: usize, turned: &mut [Packet<T>]) {
+    let packets = turned.len() / dim;
+    let turned = turned.as_flattened_mut();
+    turned.fill(T::default());
+    for (field, vector) in vectors.chunks_exact(dim).enumerate() {
+        for (place, &value) in vector.iter().enumerate() {
+            turned[place * packets * WIDTH + field] = value;
+        }
+    }
+}
+
+/// One part's projection with the fields as columns: `[heads * head packets * WIDTH, field packets]`.
+#[inline(always)]
+pub(super) fn project_turned<L: Lanes>(
+    plan: &Plan<L::Real>,
+    part: Part,
+    turned: &[Packet<L::Real>],
+    target: &mut [Packet<L::Real>],
+) {
+    let weights = &plan.weights.as_flattened()[plan.place(part, 0) * WIDTH..];
+    let size = Size { rows: plan.part_packets() * WIDTH, inner: plan.dim, packets: plan.field_packets() };
+    let left = Left::Turned(weights, plan.row_packets() * WIDTH);
+    product::<L, false>(left, Right(turned, plan.field_packets()), target, plan.field_packets(), size);
+}
+
+/// A head's rows of a projection with the fields as columns.
+#[inline(always)]
+pub(super) fn head_of<'a, T: Real>(plan: &Plan<T>, turned: &'a [Packet<T>], head: usize) -> &'a [Packet<T>] {
+    let packets = plan.head_packets() * WIDTH * plan.field_packets();
+    &turned[head * packets..][..packets]
+}
+
+/// The attention of a head's queries, rows so many numbers apart, to its keys: `[fields, field packets]`, whose padding is zero.
+#[inline(always)]
+pub(super) fn attend<L: Lanes>(
+    plan: &Plan<L::Real>,
+    (queries, apart): (&[L::Real], usize),
+    keys: &[Packet<L::Real>],
+    scores: &mut [Packet<L::Real>],
+) {
+    let (fields, packets) = (plan.fields, plan.field_packets());
+    let size = Size { rows: fields, inner: plan.head_dim(), packets };
+    product::<L, false>(Left::Rows(queries, apart), Right(keys, packets), scores, packets, size);
+    for scores in scores.chunks_exact_mut(packets) {
+        let scores = scores.as_flattened_mut();
+        let mut largest = scores[0];
+        for &score in &scores[..fields] {
+            largest = if score > largest { score } else { largest };
+        }
+        // what is beyond the fields may be above the largest score
+        scores[fields..].fill(largest);
+        let (scores, _) = scores.as_chunks_mut::<WIDTH>();
+        let minus_largest = L::splat(L::Real::default() - largest);
+        for score in &mut *scores {
+            L::load(score).plus(minus_largest).exponential().store(score);
+        }
+        scores.as_flattened_mut()[fields..].fill(L::Real::default());
+        let zero = L::splat(L::Real::default());
+        let mut total = zero;
+        for score in &*scores {
+            total = total.plus(L::load(score));
+        }
+        let [total, ..] = L::sums([total, zero, zero, zero]);
+        let share = L::splat(L::Real::ONE / total);
+        for score in scores {
+            L::load(score).times(share).store(score);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Products of matrices that the first two caches hold: sums of a few rows and two packets of columns stay in registers.
+
+#![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
+
+use crate::layers::lanes::{Lanes, Packet, with_rows};
+
+/// A matrix whose numbers are read one by one.
+#[derive(Clone, Copy)]
+pub(super) enum Left<'a, T> {
+    /// `[rows, inner]`, rows so many numbers apart.
+    Rows(&'a [T], usize),
+    /// The transpose of `[inner, rows]`, whose rows are so many numbers apart.
+    Turned(&'a [T], usize),
+}
+
+/// A matrix of packets, its rows so many packets apart.
+#[derive(Clone, Copy)]
+pub(super) struct Right<'a, T>(pub(super) &'a [Packet<T>], pub(super) usize);
+
+/// Rows, the products' length, and packets a row.
+#[derive(Clone, Copy)]
+pub(super) struct Size {
+    pub(super) rows: usize,
+    pub(super) inner: usize,
+    pub(super) packets: usize,
+}
+
+/// Writes `left right` to `target`, whose rows are `stride` packets apart; adds it where `ADDED`.
+#[inline(always)]
+pub(super) fn product<L: Lanes, const ADDED: bool>(
+    left: Left<'_, L::Real>,
+    right: Right<'_, L::Real>,
+    target: &mut [Packet<L::Real>],
+    stride: usize,
+    size: Size,
+) {
+    let mut row = 0;
+    while row < size.rows {
+        let rows = L::TILE_ROWS.min(size.rows - row);
+        let target = &mut target[row * stride..];
+        match left {
+            Left::Rows(left, apart) => {
+                let left = &left[row * apart..];
+                with_rows!(rows, along::<L, Flag<ADDED>>((left, apart), right, (target, stride), size));
+            }
+            Left::Turned(left, apart) => {
+                let left = &left[row..];
+                with_rows!(rows, across::<L, Flag<ADDED>>((left, apart), right, (target, stride), size));
+            }
+        }
+        row += rows;
+    }
+}
+
+/// Whether sums are added to what is there.
+struct Flag<const ADDED: bool>;
+
+trait IsAdded {
+    const ADDED: bool;
+}
+
+impl<const ADDED: bool> IsAdded for Flag<ADDED> {
+    const ADDED: bool = ADDED;
+}
+
+/// The numbers of a tile's rows at each place of the products, read one by one when they are needed: few registers are left.
+trait Numbers<L: Lanes, const ROWS: usize>: Copy {
+    type Place: Copy;
+    fn place(self, at: usize) -> Self::Place;
+    fn number(self, place: Self::Place, row: usize) -> L;
+}
+
+/// Rows of numbers, cut to the products' length.
+#[derive(Clone, Copy)]
+struct Along<'a, T, const ROWS: usize>([&'a [T]; ROWS]);
+
+impl<L: Lanes, const ROWS: usize> Numbers<L, ROWS> for Along<'_, L::Real, ROWS> {
+    type Place = usize;
+
+    #[inline(always)]
+    fn place(self, at: usize) -> usize {
+        at
+    }
+
+    #[inline(always)]
+    fn number(self, at: usize, row: usize) -> L {
+        L::splat(self.0[row][at])
+    }
+}
+
+/// Columns of numbers, so many apart.
+#[derive(Clone, Copy)]
+struct Across<'a, T>(&'a [T], usize);
+
+impl<'a, L: Lanes<Real: 'a>, const ROWS: usize> Numbers<L, ROWS> for Across<'a, L::Real> {
+    type Place = &'a [L::Real];
+
+    #[inline(always)]
+    fn place(self, at: usize) -> &'a [L::Real] {
+        &self.0[at * self.1..][..ROWS]
+    }
+
+    #[inline(always)]
+    fn number(self, column: &'a [L::Real], row: usize) -> L {
+        L::splat(column[row])
+    }
+}
+
+/// So many rows of the product.
+#[inline(always)]
+fn along<L: Lanes, A: IsAdded, const ROWS: usize>(
+    (left, apart): (&[L::Real], usize),
+    right: Right<'_, L::Real>,
+    target: (&mut [Packet<L::Real>], usize),
+    size: Size,
+) {
+    let mut rows = [&left[..size.inner]; ROWS];
+    for (number, row) in rows.iter_mut().enumerate() {
+        *row = &left[number * apart..][..size.inner];
+    }
+    strip::<L, A, _, ROWS>(Along(rows), right, target, size);
+}
+
+#[inline(always)]
+fn across<L: Lanes, A: IsAdded, const ROWS: usize>(
+    (left, apart): (&[L::Real], usize),
+    right: Right<'_, L::Real>,
+    target: (&mut [Packet<L::Real>], usize),
+    size: Size,
+) {
+    strip::<L, A, _, ROWS>(Across(left, apart), right, target, size);
+}
+
+#[inline(always)]
+fn strip<L: Lanes, A: IsAdded, N: Numbers<L, ROWS>, const ROWS: usize>(
+    left: N,
+    right: Right<'_, L::Real>,
+    (target, stride): (&mut [Packet<L::Real>], usize),
+    size: Size,
+) {
+    let mut column = 0;
+    while column + 2 <= size.packets {
+        tile::<L, A, N, ROWS, 2>(left, right, (target, stride), [column, size.inner]);
+        column += 2;
+    }
+    if column < size.packets {
+        tile::<L, A, N, ROWS, 1>(left, right, (target, stride), [column, size.inner]);
+    }
+}
+
+#[inline(always)]
+fn tile<L: Lanes, A: IsAdded, N: Numbers<L, ROWS>, const ROWS: usize, const PACKETS: usize>(
+    left: N,
+    Right(right, right_stride): Right<'_, L::Real>,
+    (target, stride): (&mut [Packet<L::Real>], usize),
+    [column, inner]: [usize; 2],
+) {
+    let mut sums = [[L::splat(L::Real::default()); PACKETS]; ROWS];
+    for (at, packets) in (0..inner).zip(right[column..].chunks(right_stride)) {
+        let packets = &packets[..PACKETS];
+        let mut values = [L::splat(L::Real::default()); PACKETS];
+        for (value, packet) in values.iter_mut().zip(packets) {
+            *value = L::load(packet);
+        }
+        let place = left.place(at);
+        for (row, sums) in sums.iter_mut().enumerate() {
+            let number = left.number(place, row);
+            for (sum, &value) in sums.iter_mut().zip(&values) {
+                *sum = sum.plus_product(number, value);
+            }
+        }
+    }
+    for (row, sums) in sums.into_iter().enumerate() {
+        let target = &mut target[row * stride + column..][..PACKETS];
+        for (target, sum) in target.iter_mut().zip(sums) {
+            if A::ADDED {
+                L::load(target).plus(sum).store(target);
+            } else {
+                sum.store(target);
+            }
+        }
+    }
+}
