@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains SECN in the form of its paper with PyTorch and with secn, by turns on the same rows, and prints the ratio of each pair
-# and its spread, so that a busy machine is unfair to none of them.
+# and its spread, so that the machine's changes from hour to hour fall on both. It wants an idle machine: PyTorch's threads wait for
+# each other busily and lose far more beside other work.
 #
 # usage: scripts/compare_peers.sh --bench DIR [--work DIR] [--rounds N] [--threads N] [--batch N] [--compile]
 #   --bench    the folder of secn_torch.py, encode.py, common.py, make_criteo.py and requirements.txt
