@@ -1,6 +1,6 @@
 //! Rows a second of the fused layers, forward and backward, at a large and a small batch of Criteo's 39 fields.
 //!
-//! The lines in `GHz` of the cross stack, the pairs' attention and the interaction network count floating-point operations: read them as GF/s.
+//! The lines in `GHz` of the cross stack, the two attentions and the interaction network count floating-point operations: read them as GF/s.
 //! `RAYON_NUM_THREADS=1 cargo bench --bench layers` measures one thread.
 
 use divan::{
@@ -9,6 +9,7 @@ use divan::{
 };
 use secn::{
     layers::{
+        attention::kernel as field_attention_kernel,
         cin::kernel as cin_kernel,
         cross_stack::kernel::{self, Activation, Form, Product, Weights},
         hidden::kernel as hidden_layer,
@@ -101,6 +102,33 @@ fn pair_attention(bencher: Bencher, batch: usize) {
         let attended = pair_attention_kernel::forward(&weights, black_box(&vectors), FIELDS);
         let kept = pair_attention_kernel::Kept { pooled: &attended.pooled, statistics: &attended.statistics };
         pair_attention_kernel::backward(&weights, black_box(&vectors), FIELDS, kept, &gradient)
+    });
+}
+
+const HEADS: usize = 2;
+
+/// Floating-point operations of one row: four projections and two products of `fields²` a head forward, and twice on the way
+/// back; what is computed again there doesn't count.
+const FIELD_ATTENTION_OPERATIONS: usize = 3 * 2 * HEADS * DIM * FIELDS * (4 * DIM + 2 * FIELDS);
+
+#[divan::bench(args = BATCHES)]
+fn field_attention(bencher: Bencher, batch: usize) {
+    let [query, key, value, residual] = [1, 2, 3, 4].map(|stream| numbers(stream, DIM * HEADS * DIM, 0.4));
+    let weights = field_attention_kernel::Weights {
+        query: &query,
+        key: &key,
+        value: &value,
+        residual: &residual,
+        dim: DIM,
+        heads: HEADS,
+        head_dim: DIM,
+        scale: (1.0 / DIM as f32).sqrt(),
+    };
+    let (vectors, gradient) = (numbers(5, batch * FIELDS * DIM, 0.5), numbers(6, batch * FIELDS * HEADS * DIM, 1.0));
+    let operations = CyclesCount::new(batch * FIELD_ATTENTION_OPERATIONS);
+    bencher.counter(ItemsCount::new(batch)).counter(operations).bench_local(|| {
+        let output = field_attention_kernel::forward(&weights, black_box(&vectors), FIELDS);
+        field_attention_kernel::backward(&weights, black_box(&vectors), FIELDS, &output, &gradient)
     });
 }
 
