@@ -6,6 +6,7 @@ use divan::{Bencher, counter::ItemsCount};
 use secn::{
     embedding::{Embedding, EmbeddingConfig},
     models::{ModelConfig, Parameters, Shape},
+    ranges::Count,
     seed::Seed,
     training::{Trainer, TrainingConfig},
 };
@@ -21,11 +22,14 @@ fn main() {
 }
 
 fn steps(bencher: Bencher, rows: usize, model: &str) {
+    steps_with_table(bencher, rows, model, &EmbeddingConfig::default());
+}
+
+fn steps_with_table(bencher: Bencher, rows: usize, model: &str, table: &EmbeddingConfig) {
     let config: ModelConfig = toml::from_str(model).expect("the config is whole");
     let device = burn::tensor::Device::flex().autodiff();
-    let table = EmbeddingConfig::default();
     let shape = Shape { fields: FIELDS, dim: table.dim.get() };
-    let embedding = Embedding::new(&table, config.needs(), &fields(), Seed(1));
+    let embedding = Embedding::new(table, config.needs(), &fields(), Seed(1));
     let model = config.init(shape, &Parameters::new(Seed(1), &device));
     let training = TrainingConfig::default();
     let mut trainer = Trainer::new(model, embedding, &training, device);
@@ -46,6 +50,13 @@ fn lr(bencher: Bencher, rows: usize) {
 #[divan::bench(args = BATCHES)]
 fn fm(bencher: Bencher, rows: usize) {
     steps(bencher, rows, "[fm]");
+}
+
+/// A table of 2 GB: its ids have a vector of 4 numbers for each of 39 partners.
+#[divan::bench(args = BATCHES)]
+fn ffm(bencher: Bencher, rows: usize) {
+    let table = EmbeddingConfig { dim: Count::new(4).expect("4 is above 0"), ..EmbeddingConfig::default() };
+    steps_with_table(bencher, rows, "[ffm]", &table);
 }
 
 #[divan::bench(args = BATCHES)]

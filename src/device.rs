@@ -1,4 +1,4 @@
-//! A device's name, as the command line and the config spell it → burn's device.
+//! A device's name, as the command line and the config spell it → burn's device; and what our own kernels ask of it.
 
 use std::{fmt, str::FromStr};
 
@@ -119,7 +119,7 @@ pub fn has_fused_kernels(device: &Device) -> bool {
 }
 
 /// A tensor of the CPU backend that owns `values`, without a copy, for the fused operations.
-pub fn cpu_tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FloatTensor<Flex> {
+pub(crate) fn cpu_tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FloatTensor<Flex> {
     <Flex as FloatTensorOps<Flex>>::float_from_data(TensorData::new(values, shape), &FlexDevice)
 }
 

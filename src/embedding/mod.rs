@@ -1,8 +1,8 @@
 //! The sparse table: a vector and a first-order weight for every id, their lookup and their row-wise optimizers.
 //!
-//! The table stays outside of autodiff. A batch's rows are gathered into leaf tensors that require a gradient; the
-//! leaves' gradients, summed over equal ids, update the touched rows alone. So a step costs time by the batch, not by
-//! the vocabulary.
+//! The table stays outside of autodiff. A batch's rows are leaf tensors that require a gradient: its distinct ones on the CPU,
+//! one for each feature elsewhere. The leaves' gradients, summed over equal ids, update the touched rows alone. So a step costs
+//! time by the batch, not by the vocabulary.
 
 mod config;
 mod dims;

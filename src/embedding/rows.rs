@@ -1,6 +1,5 @@
 //! The loops over rows that a batch touches, compiled for the usual dims.
 
-#![expect(unsafe_code, reason = "loops compiled for AVX2 may only be called where it was detected")]
 #![expect(clippy::inline_always, reason = "only what is inlined is compiled for AVX2")]
 
 use std::ops::Range;

@@ -4,6 +4,8 @@
 //! move by steps below a 512th of itself. Rounded up with the probability of the part that is cut off, it moves by them on
 //! average (Gupta et al. 2015, arXiv 1502.02551). The random bits follow from the seed, the step and the row.
 
+#![expect(clippy::inline_always, reason = "only what is inlined is compiled for AVX2, with the loops over rows")]
+
 use half::bf16;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +53,7 @@ pub(super) trait Stored: Copy + Default + Send + Sync + 'static {
 }
 
 impl Stored for f32 {
-    #[inline]
+    #[inline(always)]
     fn load(self) -> f32 {
         self
     }
@@ -61,7 +63,7 @@ impl Stored for f32 {
         *numbers
     }
 
-    #[inline]
+    #[inline(always)]
     fn load_into(numbers: &[Self], wide: &mut [f32]) {
         wide.copy_from_slice(numbers);
     }
@@ -71,7 +73,7 @@ impl Stored for f32 {
         value
     }
 
-    #[inline]
+    #[inline(always)]
     fn rounded(value: f32, _bits: u64) -> Self {
         value
     }
@@ -80,14 +82,14 @@ impl Stored for f32 {
         Vec::new()
     }
 
-    #[inline]
+    #[inline(always)]
     fn change(numbers: &mut [Self], _scratch: &mut [f32], _key: u64, change: impl FnOnce(&mut [f32])) {
         change(numbers);
     }
 }
 
 impl Stored for bf16 {
-    #[inline]
+    #[inline(always)]
     fn load(self) -> f32 {
         f32::from_bits(u32::from(self.to_bits()) << 16)
     }
@@ -97,7 +99,7 @@ impl Stored for bf16 {
         std::array::from_fn(|number| numbers[number].load())
     }
 
-    #[inline]
+    #[inline(always)]
     fn load_into(numbers: &[Self], wide: &mut [f32]) {
         for (wide, number) in wide.iter_mut().zip(numbers) {
             *wide = number.load();
@@ -124,7 +126,7 @@ impl Stored for bf16 {
         vec![0.0; numbers]
     }
 
-    #[inline]
+    #[inline(always)]
     fn change(numbers: &mut [Self], scratch: &mut [f32], key: u64, change: impl FnOnce(&mut [f32])) {
         const NUMBERS_A_DRAW: usize = 4;
         let wide = &mut scratch[..numbers.len()];

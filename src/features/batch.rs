@@ -26,7 +26,7 @@ pub struct Batch {
     pub unique: Vec<u32>,
     /// `[fields + 1]`, where each field's part of `unique` starts; empty unless for training.
     pub unique_starts: Vec<usize>,
-    /// `[rows, columns]`, the position of each of `ids` in `unique`; empty unless for training.
+    /// `[rows, columns]`, the position of each of `ids` in `unique`; empty unless for training. Shared, since the step's way back keeps it.
     pub inverse: Arc<Vec<u32>>,
 }
 
@@ -86,9 +86,7 @@ impl Dedup {
         let Batch { rows, columns, extra, ids, unique, unique_starts, inverse, .. } = batch;
         self.found.resize_with(fields, Vec::new);
         self.found.iter_mut().for_each(Vec::clear);
-        let inverse = Arc::make_mut(inverse);
-        inverse.clear();
-        inverse.reserve(*rows * *columns);
+        let mut positions = Vec::with_capacity(*rows * *columns);
         // row by row, as the ids lie: a column's ids would come from a cache line each
         for ids in ids.chunks((IDS_AHEAD / *columns).max(1) * *columns) {
             // whether an id is known is hard to foresee, and a wrong guess would wait for its slot
@@ -97,9 +95,9 @@ impl Dedup {
             for ids in ids.chunks_exact(*columns) {
                 let (plain, further) = ids.split_at(fields);
                 let found = self.found.iter_mut().zip(plain);
-                inverse.extend(found.map(|(found, id)| position(&mut self.slots, found, *id)));
+                positions.extend(found.map(|(found, id)| position(&mut self.slots, found, *id)));
                 for (id, field) in further.iter().zip(extra.iter()) {
-                    inverse.push(position(&mut self.slots, &mut self.found[*field as usize], *id));
+                    positions.push(position(&mut self.slots, &mut self.found[*field as usize], *id));
                 }
             }
         }
@@ -115,9 +113,10 @@ impl Dedup {
             .chain(extra.iter().map(|field| unique_starts[*field as usize]))
             .map(as_position)
             .collect();
-        for positions in inverse.chunks_exact_mut(*columns) {
+        for positions in positions.chunks_exact_mut(*columns) {
             positions.iter_mut().zip(&starts).for_each(|(position, start)| *position += start);
         }
+        *inverse = Arc::new(positions);
     }
 }
 

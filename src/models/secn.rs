@@ -277,6 +277,7 @@ fn shares(dim: usize, members: usize) -> impl Iterator<Item = Range<usize>> {
 impl Member {
     /// # Shapes
     /// - vectors: `[batch, fields, dim]`
+    /// - partners: `[batch, fields, fields * partner_dim]`
     /// - returns: `[batch]`
     fn forward(&self, vectors: &Tensor<3>, partners: Option<&FeatureVectors>) -> Tensor<1> {
         const FIELDS: usize = 1;

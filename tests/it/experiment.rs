@@ -14,6 +14,8 @@ use tempfile::TempDir;
 pub(crate) const SECN: &str = "[model.secn]\nlayers = 2\n";
 pub(crate) const SECN_MEMBERS: &str = "[model.secn]\nmembers = 2\nlayers = 2\n";
 pub(crate) const FM: &str = "[model.fm]\n";
+pub(crate) const FFM: &str = "[model.ffm]\nmlp = [8]\n";
+pub(crate) const AUTOINT: &str = "[model.autoint]\nlayers = 2\n";
 pub(crate) const DEEPFM: &str = "[model.deepfm]\nmlp = [32, 16]\ndropout = 0.2\nbatch_norm = true\n";
 
 pub(crate) const TRAIN_ROWS: usize = 2_000;

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::experiment::{DEEPFM, Experiment, FM, SECN, SECN_MEMBERS, assert_has, failure, json};
+use crate::experiment::{AUTOINT, DEEPFM, Experiment, FFM, FM, SECN, SECN_MEMBERS, assert_has, failure, json};
 
 const USAGE: i32 = 2;
 
@@ -46,7 +46,7 @@ fn tables_of_16_bits_resume_to_the_bits_of_a_run_that_was_never_killed() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let experiments = [SECN, SECN_MEMBERS, FM, DEEPFM].map(Experiment::new);
+    let experiments = [SECN, SECN_MEMBERS, FM, FFM, AUTOINT, DEEPFM].map(Experiment::new);
     for experiment in experiments.into_iter().chain([Experiment::with_table(FM, SIXTEEN_BITS)]) {
         for threads in ["1", "2"] {
             // each prepares its data anew

@@ -3,7 +3,6 @@
 //!
 //! Juan et al., RecSys 2016: of the left field's vector for the right one with the right field's vector for the left one.
 
-#![expect(unsafe_code, reason = "loops compiled for AVX2 may only be called where it was detected")]
 #![expect(clippy::inline_always, reason = "only what is inlined is compiled for AVX2")]
 
 use std::ops::Range;

@@ -3,7 +3,6 @@
 //! Rows of the batch run in parallel forward; on the way back fields do, whose distinct rows are their own. Each sum runs in
 //! the order of the rows, whatever the threads.
 
-#![expect(unsafe_code, reason = "loops compiled for AVX2 may only be called where it was detected")]
 #![expect(clippy::inline_always, reason = "only what is inlined is compiled for AVX2")]
 
 use std::ops::Range;
@@ -26,6 +25,7 @@ pub(super) fn features(rows: &[f32], width: usize, places: &Places) -> Vec<f32> 
 
 /// The gradient of [`features`]: `[batch, columns, width]` → `[distinct, width]`.
 pub(in crate::embedding) fn sum_over_equal_ids(gradient: &[f32], places: &Places) -> Vec<f32> {
+    assert!(gradient.is_empty() || !places.positions.is_empty(), "a batch for training has its distinct ids");
     let width = gradient.len() / places.positions.len().max(1);
     by_fields(places, width, |fields, sums| for_dim!(sum_features, width, (fields, sums, gradient, places)))
 }
@@ -115,11 +115,7 @@ vectorized! {
             }
         }
         for (gradients, positions) in gradient.chunks_exact(columns * width).zip(places.positions.chunks_exact(columns)) {
-            for column in fields.clone() {
-                let start = (positions[column] as usize - offset) * width;
-                add(&mut sums[start..start + width], &gradients[column * width..(column + 1) * width]);
-            }
-            for &column in &further {
+            for column in fields.clone().chain(further.iter().copied()) {
                 let start = (positions[column] as usize - offset) * width;
                 add(&mut sums[start..start + width], &gradients[column * width..(column + 1) * width]);
             }

@@ -96,7 +96,8 @@ fn cases() -> Vec<(Form, Batch, usize)> {
     cases
 }
 
-/// 2e-6 of the largest number, and of 1: sums of up to 300 products below 1 in other orders, 6e-8 a rounding.
+/// 2e-6 of the largest number, and of 1: sums of up to 2,500 products below 1 in other orders, 6e-8 a rounding, whose errors
+/// mostly cancel.
 #[test]
 fn every_form_is_what_it_is_in_burns_own_operations() {
     for (form, batch, width) in cases() {
@@ -115,7 +116,8 @@ fn every_form_is_what_it_is_in_burns_own_operations() {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let batch = batch(3000, 9, 200, &[]);
+    // so many rows that even those of one number are several tasks
+    let batch = batch(12_000, 9, 200, &[]);
     let forms =
         [(Form::Sum, 1), (Form::Features, 16), (Form::Dot, 16), (Form::FieldAware, 36), (Form::FieldAwareSum, 36)];
     for (form, width) in forms {
@@ -133,8 +135,8 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 /// Further columns are of their fields: their gradients go to the same rows.
 #[test]
 fn further_columns_are_summed_with_their_fields() {
-    for rows in [3, 900] {
-        let batch = batch(rows, 4, 30, &[0, 2, 2]);
+    for rows in [3, 6000] {
+        let batch = batch(rows, 4, 300, &[0, 2, 2]);
         let places = Places::new(&batch);
         let gradient = numbers(3, batch.inverse.len() * 5);
         let mut expected = vec![0.0_f64; places.distinct() * 5];
@@ -143,8 +145,14 @@ fn further_columns_are_summed_with_their_fields() {
                 *sum += f64::from(*value);
             }
         }
-        for (found, expected) in sum_over_equal_ids(&gradient, &places).iter().zip(expected) {
-            // some 90 roundings of 6e-8 of sums below 30
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| sum_over_equal_ids(&gradient, &places))
+        };
+        let found = on(3);
+        assert!(found == on(1), "{rows} rows");
+        for (found, expected) in found.iter().zip(expected) {
+            // some 60 roundings of 6e-8 of sums below 30
             assert!((f64::from(*found) - expected).abs() < 1e-4, "expected {expected}, found {found}");
         }
     }

@@ -2,6 +2,8 @@
 //! the products that SECN's MLP reads.
 //!
 //! Rendle, ICDM 2010, Lemma 3.1. The products and sums are one operation on the CPU, composed of burn's operations elsewhere.
+//! FM and FFM read the table's rows themselves where they can (`models/pairs.rs`), and come here in scoring, with values or several
+//! values a field, and on other devices.
 
 pub mod field_aware;
 pub mod kernel;

@@ -8,6 +8,7 @@ use super::{
     kernel::{TASK_ROWS, check, with_buffer},
     pair_count,
 };
+use crate::vectorized::vectorized;
 
 /// Products that are summed side by side in registers.
 const LANES: usize = 8;
@@ -31,7 +32,7 @@ pub fn products_forward(vectors: &[f32], fields: usize, dim: usize, batch: usize
     tasks.for_each(|(output, vectors)| {
         with_buffer(row + dim * LANES, |transposed| {
             for (output, vectors) in output.chunks_exact_mut(pairs).zip(vectors.chunks_exact(row)) {
-                vectorized::forward(vectors, dim, transposed, output);
+                forward(vectors, dim, transposed, output);
             }
         });
     });
@@ -58,92 +59,51 @@ pub fn products_backward(vectors: &[f32], gradient: &[f32], fields: usize, dim: 
     tasks.zip(gradient.par_chunks(TASK_ROWS * pairs)).for_each(|((output, vectors), gradient)| {
         let rows = output.chunks_exact_mut(row).zip(vectors.chunks_exact(row));
         for ((output, vectors), gradient) in rows.zip(gradient.chunks_exact(pairs)) {
-            vectorized::backward(vectors, gradient, dim, output);
+            backward(vectors, gradient, dim, output);
         }
     });
 }
 
-/// One row's `<vᵢ, vⱼ>`: field after field against all later ones, which lie side by side in `transposed`, with room for
-/// [`LANES`] behind each of its lines.
-#[expect(clippy::inline_always, reason = "it takes on the features of the function that it is inlined into")]
-#[inline(always)]
-fn forward(vectors: &[f32], dim: usize, transposed: &mut [f32], output: &mut [f32]) {
-    let fields = vectors.len() / dim;
-    let line = fields + LANES;
-    for (field, vector) in vectors.chunks_exact(dim).enumerate() {
-        for (column, value) in vector.iter().enumerate() {
-            transposed[column * line + field] = *value;
+vectorized! {
+    // One row's `<vᵢ, vⱼ>`: field after field against all later ones, which lie side by side in `transposed`, with room for
+    // `LANES` behind each of its lines.
+    fn forward(vectors: &[f32], dim: usize, transposed: &mut [f32], output: &mut [f32]) {
+        let fields = vectors.len() / dim;
+        let line = fields + LANES;
+        for (field, vector) in vectors.chunks_exact(dim).enumerate() {
+            for (column, value) in vector.iter().enumerate() {
+                transposed[column * line + field] = *value;
+            }
+        }
+        let mut rest = output;
+        for (field, vector) in vectors.chunks_exact(dim).enumerate() {
+            let (products, after) = rest.split_at_mut(fields - field - 1);
+            rest = after;
+            for (products, first) in products.chunks_mut(LANES).zip((field + 1..).step_by(LANES)) {
+                let mut sums = [0.0; LANES];
+                for (value, partners) in vector.iter().zip(transposed.chunks_exact(line)) {
+                    for (sum, partner) in sums.iter_mut().zip(&partners[first..first + LANES]) {
+                        *sum += value * partner;
+                    }
+                }
+                products.copy_from_slice(&sums[..products.len()]);
+            }
         }
     }
-    let mut rest = output;
-    for (field, vector) in vectors.chunks_exact(dim).enumerate() {
-        let (products, after) = rest.split_at_mut(fields - field - 1);
-        rest = after;
-        for (products, first) in products.chunks_mut(LANES).zip((field + 1..).step_by(LANES)) {
-            let mut sums = [0.0; LANES];
-            for (value, partners) in vector.iter().zip(transposed.chunks_exact(line)) {
-                for (sum, partner) in sums.iter_mut().zip(&partners[first..first + LANES]) {
-                    *sum += value * partner;
+
+    // One row's `Σ_{j≠i} g_ij vⱼ`, added to `output`.
+    fn backward(vectors: &[f32], gradient: &[f32], dim: usize, output: &mut [f32]) {
+        let mut gradients = gradient.iter();
+        for (field, vector) in vectors.chunks_exact(dim).enumerate() {
+            let (own, others) = output[field * dim..].split_at_mut(dim);
+            let partners = vectors[(field + 1) * dim..].chunks_exact(dim);
+            for ((partner, other), gradient) in partners.zip(others.chunks_exact_mut(dim)).zip(&mut gradients) {
+                for (((own, other), value), partner) in own.iter_mut().zip(other).zip(vector).zip(partner) {
+                    *own += gradient * partner;
+                    *other += gradient * value;
                 }
             }
-            products.copy_from_slice(&sums[..products.len()]);
         }
-    }
-}
-
-/// One row's `Σ_{j≠i} g_ij vⱼ`, added to `output`.
-#[expect(clippy::inline_always, reason = "it takes on the features of the function that it is inlined into")]
-#[inline(always)]
-fn backward(vectors: &[f32], gradient: &[f32], dim: usize, output: &mut [f32]) {
-    let mut gradients = gradient.iter();
-    for (field, vector) in vectors.chunks_exact(dim).enumerate() {
-        let (own, others) = output[field * dim..].split_at_mut(dim);
-        let partners = vectors[(field + 1) * dim..].chunks_exact(dim);
-        for ((partner, other), gradient) in partners.zip(others.chunks_exact_mut(dim)).zip(&mut gradients) {
-            for (((own, other), value), partner) in own.iter_mut().zip(other).zip(vector).zip(partner) {
-                *own += gradient * partner;
-                *other += gradient * value;
-            }
-        }
-    }
-}
-
-/// The rows' passes, compiled for AVX2 where the processor has it.
-mod vectorized {
-    #![expect(unsafe_code, reason = "functions that are compiled for AVX2 may only be called where it was detected")]
-
-    #[inline]
-    pub(super) fn forward(vectors: &[f32], dim: usize, transposed: &mut [f32], output: &mut [f32]) {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: AVX2 was just detected.
-            unsafe { forward_avx2(vectors, dim, transposed, output) };
-            return;
-        }
-        super::forward(vectors, dim, transposed, output);
-    }
-
-    #[inline]
-    pub(super) fn backward(vectors: &[f32], gradient: &[f32], dim: usize, output: &mut [f32]) {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: AVX2 was just detected.
-            unsafe { backward_avx2(vectors, gradient, dim, output) };
-            return;
-        }
-        super::backward(vectors, gradient, dim, output);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    fn forward_avx2(vectors: &[f32], dim: usize, transposed: &mut [f32], output: &mut [f32]) {
-        super::forward(vectors, dim, transposed, output);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    fn backward_avx2(vectors: &[f32], gradient: &[f32], dim: usize, output: &mut [f32]) {
-        super::backward(vectors, gradient, dim, output);
     }
 }
 

@@ -7,7 +7,7 @@
 use super::{
     forward::{attend, head_of, project_turned, turn},
     plan::{Part, Plan},
-    products::{Left, Right, Size, product},
+    products::{Added, Left, Over, Right, Size, product},
 };
 use crate::layers::lanes::{Lanes, Packet, Real, WIDTH};
 
@@ -53,7 +53,7 @@ pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::R
     for ((vectors, target), (output, gradient)) in rows.zip(results) {
         let size = Size { rows: fields, inner: dim, packets: 2 * part };
         let weights = Right(&plan.weights[plan.place(Part::Query, 0)..], row);
-        product::<L, false>(Left::Rows(vectors, dim), weights, projected, 2 * part, size);
+        product::<L, Over>(Left::Rows(vectors, dim), weights, projected, 2 * part, size);
         turn(vectors, dim, turned);
         project_turned::<L>(plan, Part::Key, turned, keys);
         project_turned::<L>(plan, Part::Value, turned, values);
@@ -68,12 +68,12 @@ pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::R
         let size = Size { rows: fields, inner: row * WIDTH, packets: plan.dim_packets() };
         let left = Left::Rows(gradients.as_flattened(), row * WIDTH);
         let weights = Right(&plan.turned, plan.dim_packets());
-        product::<L, false>(left, weights, own_gradients, plan.dim_packets(), size);
+        product::<L, Over>(left, weights, own_gradients, plan.dim_packets(), size);
         for (target, own) in target.chunks_exact_mut(dim).zip(own_gradients.chunks_exact(plan.dim_packets())) {
             target.copy_from_slice(&own.as_flattened()[..dim]);
         }
         let size = Size { rows: dim, inner: fields, packets: row };
-        product::<L, true>(Left::Turned(vectors, dim), Right(gradients, row), weight_gradients, row, size);
+        product::<L, Added>(Left::Turned(vectors, dim), Right(gradients, row), weight_gradients, row, size);
     }
     plan.unpack(weight_gradients, sums);
 }
@@ -128,7 +128,7 @@ fn pass_head<L: Lanes>(plan: &Plan<L::Real>, head: Head<'_, L::Real>, gradients:
     let (first, apart) = (head * head_packets, packets * WIDTH);
     let size = Size { rows: fields, inner: plan.head_dim(), packets };
     let left = Left::Rows(&passed.as_flattened()[first * WIDTH..], part * WIDTH);
-    product::<L, false>(left, Right(values, packets), score_gradients, packets, size);
+    product::<L, Over>(left, Right(values, packets), score_gradients, packets, size);
     for (gradients, attention) in score_gradients.chunks_exact_mut(packets).zip(attention.chunks_exact(packets)) {
         pass_softmax::<L>(attention, gradients);
     }
@@ -136,11 +136,11 @@ fn pass_head<L: Lanes>(plan: &Plan<L::Real>, head: Head<'_, L::Real>, gradients:
     let (attention, scores) = (attention.as_flattened(), score_gradients.as_flattened());
     let (queries, keys) = (Right(&projected[first..], 2 * part), Right(&projected[part + first..], 2 * part));
     let target = &mut gradients[plan.place(Part::Value, head)..];
-    product::<L, false>(Left::Turned(attention, apart), Right(&passed[first..], part), target, row, size);
+    product::<L, Over>(Left::Turned(attention, apart), Right(&passed[first..], part), target, row, size);
     let target = &mut gradients[plan.place(Part::Query, head)..];
-    product::<L, false>(Left::Rows(scores, apart), keys, target, row, size);
+    product::<L, Over>(Left::Rows(scores, apart), keys, target, row, size);
     let target = &mut gradients[plan.place(Part::Key, head)..];
-    product::<L, false>(Left::Turned(scores, apart), queries, target, row, size);
+    product::<L, Over>(Left::Turned(scores, apart), queries, target, row, size);
 }
 
 /// The gradients of one query's scores, from those of its attention.

@@ -4,7 +4,7 @@
 
 use super::{
     plan::{Part, Plan},
-    products::{Left, Right, Size, product},
+    products::{Left, Over, Right, Size, product},
 };
 use crate::layers::lanes::{Lanes, Packet, Real, WIDTH};
 
@@ -35,7 +35,7 @@ pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, rows: ForwardRows<L::Real>
     for (vectors, output) in vectors.chunks_exact(plan.row_len()).zip(output.chunks_exact_mut(plan.output_len())) {
         let size = Size { rows: fields, inner: plan.dim, packets: row };
         let weights = Right(&plan.weights, plan.row_packets());
-        product::<L, false>(Left::Rows(vectors, plan.dim), weights, projected, row, size);
+        product::<L, Over>(Left::Rows(vectors, plan.dim), weights, projected, row, size);
         turn(vectors, plan.dim, turned);
         project_turned::<L>(plan, Part::Key, turned, keys);
         for head in 0..plan.heads {
@@ -44,7 +44,7 @@ pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, rows: ForwardRows<L::Real>
             let values = Right(&projected[plan.place(Part::Value, head)..], row);
             let size = Size { rows: fields, inner: fields, packets: plan.head_packets() };
             let left = Left::Rows(scores.as_flattened(), plan.field_packets() * WIDTH);
-            product::<L, false>(left, values, mixed, plan.head_packets(), size);
+            product::<L, Over>(left, values, mixed, plan.head_packets(), size);
             let residual = &projected[plan.place(Part::Residual, head)..];
             for field in 0..fields {
                 let mixed = &mut mixed[field * plan.head_packets()..][..plan.head_packets()];
@@ -83,7 +83,7 @@ pub(super) fn project_turned<L: Lanes>(
     let weights = &plan.weights.as_flattened()[plan.place(part, 0) * WIDTH..];
     let size = Size { rows: plan.part_packets() * WIDTH, inner: plan.dim, packets: plan.field_packets() };
     let left = Left::Turned(weights, plan.row_packets() * WIDTH);
-    product::<L, false>(left, Right(turned, plan.field_packets()), target, plan.field_packets(), size);
+    product::<L, Over>(left, Right(turned, plan.field_packets()), target, plan.field_packets(), size);
 }
 
 /// A head's rows of a projection with the fields as columns.
@@ -103,7 +103,7 @@ pub(super) fn attend<L: Lanes>(
 ) {
     let (fields, packets) = (plan.fields, plan.field_packets());
     let size = Size { rows: fields, inner: plan.head_dim(), packets };
-    product::<L, false>(Left::Rows(queries, apart), Right(keys, packets), scores, packets, size);
+    product::<L, Over>(Left::Rows(queries, apart), Right(keys, packets), scores, packets, size);
     for scores in scores.chunks_exact_mut(packets) {
         let scores = scores.as_flattened_mut();
         let mut largest = scores[0];

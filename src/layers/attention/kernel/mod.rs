@@ -141,7 +141,7 @@ impl<T: Real> Kernels<T> {
         for (name, values) in [("output", output), ("gradient", gradient)] {
             assert_eq!(values.len(), batch * plan.output_len(), "the {name} is [{batch}, {fields}, {}]", plan.width());
         }
-        let rows = Plan::<T>::chunk_rows(batch);
+        let rows = plan.chunk_rows(batch);
         let mut vector_gradients = vec![T::default(); vectors.len()];
         let mut sums = vec![T::default(); batch.div_ceil(rows).max(1) * plan.weights_len()];
         let results = output.par_chunks(rows * plan.output_len()).zip(gradient.par_chunks(rows * plan.output_len()));

@@ -6,8 +6,11 @@ use crate::layers::lanes::{Packet, Real, WIDTH};
 /// Rows of the batch that one task takes forward.
 pub(super) const TASK_ROWS: usize = 8;
 
-/// The most chunks that weight gradients are summed by. Fixed, so that sums don't depend on the number of threads.
+/// The most chunks that weight gradients are summed by, of small matrices and of large ones, and the numbers that all chunks' sums
+/// have together. By sizes alone, so that sums don't depend on the number of threads.
 const CHUNKS: usize = 64;
+const LEAST_CHUNKS: usize = 8;
+const SUMS_LEN: usize = 1 << 20;
 
 /// The projections in the order in which they stand side by side: forward takes the first three as rows, the way back the
 /// last two.
@@ -108,8 +111,9 @@ impl<T: Real> Plan<T> {
     }
 
     /// Rows of the batch whose weight gradients are summed together.
-    pub(super) fn chunk_rows(batch: usize) -> usize {
-        batch.div_ceil(CHUNKS).max(TASK_ROWS)
+    pub(super) fn chunk_rows(&self, batch: usize) -> usize {
+        let chunks = (SUMS_LEN / self.weights_len()).clamp(LEAST_CHUNKS, CHUNKS);
+        batch.div_ceil(chunks).max(TASK_ROWS)
     }
 
     /// Numbers of all four matrices.

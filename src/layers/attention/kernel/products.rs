@@ -25,9 +25,25 @@ pub(super) struct Size {
     pub(super) packets: usize,
 }
 
-/// Writes `left right` to `target`, whose rows are `stride` packets apart; adds it where `ADDED`.
+/// What becomes of a product's sums: they are written over what is there ([`Over`]) or added to it ([`Added`]).
+pub(super) trait Target {
+    const IS_ADDED: bool;
+}
+
+pub(super) struct Over;
+pub(super) struct Added;
+
+impl Target for Over {
+    const IS_ADDED: bool = false;
+}
+
+impl Target for Added {
+    const IS_ADDED: bool = true;
+}
+
+/// `left right` to `target`, whose rows are `stride` packets apart.
 #[inline(always)]
-pub(super) fn product<L: Lanes, const ADDED: bool>(
+pub(super) fn product<L: Lanes, A: Target>(
     left: Left<'_, L::Real>,
     right: Right<'_, L::Real>,
     target: &mut [Packet<L::Real>],
@@ -41,26 +57,15 @@ pub(super) fn product<L: Lanes, const ADDED: bool>(
         match left {
             Left::Rows(left, apart) => {
                 let left = &left[row * apart..];
-                with_rows!(rows, along::<L, Flag<ADDED>>((left, apart), right, (target, stride), size));
+                with_rows!(rows, along::<L, A>((left, apart), right, (target, stride), size));
             }
             Left::Turned(left, apart) => {
                 let left = &left[row..];
-                with_rows!(rows, across::<L, Flag<ADDED>>((left, apart), right, (target, stride), size));
+                with_rows!(rows, across::<L, A>((left, apart), right, (target, stride), size));
             }
         }
         row += rows;
     }
-}
-
-/// Whether sums are added to what is there.
-struct Flag<const ADDED: bool>;
-
-trait IsAdded {
-    const ADDED: bool;
-}
-
-impl<const ADDED: bool> IsAdded for Flag<ADDED> {
-    const ADDED: bool = ADDED;
 }
 
 /// The numbers of a tile's rows at each place of the products, read one by one when they are needed: few registers are left.
@@ -108,7 +113,7 @@ impl<'a, L: Lanes<Real: 'a>, const ROWS: usize> Numbers<L, ROWS> for Across<'a, 
 
 /// So many rows of the product.
 #[inline(always)]
-fn along<L: Lanes, A: IsAdded, const ROWS: usize>(
+fn along<L: Lanes, A: Target, const ROWS: usize>(
     (left, apart): (&[L::Real], usize),
     right: Right<'_, L::Real>,
     target: (&mut [Packet<L::Real>], usize),
@@ -122,7 +127,7 @@ fn along<L: Lanes, A: IsAdded, const ROWS: usize>(
 }
 
 #[inline(always)]
-fn across<L: Lanes, A: IsAdded, const ROWS: usize>(
+fn across<L: Lanes, A: Target, const ROWS: usize>(
     (left, apart): (&[L::Real], usize),
     right: Right<'_, L::Real>,
     target: (&mut [Packet<L::Real>], usize),
@@ -132,7 +137,7 @@ fn across<L: Lanes, A: IsAdded, const ROWS: usize>(
 }
 
 #[inline(always)]
-fn strip<L: Lanes, A: IsAdded, N: Numbers<L, ROWS>, const ROWS: usize>(
+fn strip<L: Lanes, A: Target, N: Numbers<L, ROWS>, const ROWS: usize>(
     left: N,
     right: Right<'_, L::Real>,
     (target, stride): (&mut [Packet<L::Real>], usize),
@@ -149,7 +154,7 @@ fn strip<L: Lanes, A: IsAdded, N: Numbers<L, ROWS>, const ROWS: usize>(
 }
 
 #[inline(always)]
-fn tile<L: Lanes, A: IsAdded, N: Numbers<L, ROWS>, const ROWS: usize, const PACKETS: usize>(
+fn tile<L: Lanes, A: Target, N: Numbers<L, ROWS>, const ROWS: usize, const PACKETS: usize>(
     left: N,
     Right(right, right_stride): Right<'_, L::Real>,
     (target, stride): (&mut [Packet<L::Real>], usize),
@@ -173,7 +178,7 @@ fn tile<L: Lanes, A: IsAdded, N: Numbers<L, ROWS>, const ROWS: usize, const PACK
     for (row, sums) in sums.into_iter().enumerate() {
         let target = &mut target[row * stride + column..][..PACKETS];
         for (target, sum) in target.iter_mut().zip(sums) {
-            if A::ADDED {
+            if A::IS_ADDED {
                 L::load(target).plus(sum).store(target);
             } else {
                 sum.store(target);

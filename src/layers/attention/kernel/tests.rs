@@ -22,8 +22,8 @@ struct Case<T> {
 /// One of a case's inputs.
 type Input = fn(&mut Case<f64>) -> &mut Vec<f64>;
 
-/// `[batch, fields, dim, heads, head_dim]`: every rest of tiles, packets, tasks and chunks.
-const SHAPES: [[usize; 5]; 10] = [
+/// `[batch, fields, dim, heads, head_dim]`: every rest of tiles, packets, tasks and chunks, and matrices so large that there are few chunks.
+const SHAPES: [[usize; 5]; 11] = [
     [1, 1, 1, 1, 1],
     [3, 2, 3, 2, 5],
     [8, 3, 17, 1, 16],
@@ -34,6 +34,7 @@ const SHAPES: [[usize; 5]; 10] = [
     [70, 4, 3, 1, 33],
     [5, 40, 5, 2, 2],
     [530, 3, 4, 2, 4],
+    [70, 2, 130, 2, 140],
 ];
 
 fn numbers(stream: u64, count: usize, scale: f64) -> Vec<f64> {
