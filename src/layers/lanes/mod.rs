@@ -1,13 +1,12 @@
-//! Eight numbers at a time: the few vector instructions that the kernels are made of, and their form for any processor.
+//! Some numbers at a time: the few vector instructions that the kernels are made of, and their form for any processor.
+//!
+//! `W` is how many numbers one vector holds: eight, or sixteen where the processor has AVX-512.
 
-#![expect(
-    clippy::inline_always,
-    reason = "AVX2 instructions only reach the loops if every step down to them is inlined"
-)]
+#![expect(clippy::inline_always, reason = "instructions only reach the loops if every step down to them is inlined")]
 
-#[cfg(target_arch = "x86_64")]
-pub(super) mod avx2;
 mod exponential;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86;
 
 use std::{
     cell::RefCell,
@@ -15,15 +14,14 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// How many numbers one vector holds.
-pub(super) const WIDTH: usize = 8;
+use rayon::prelude::*;
 
 /// As many neighbouring numbers in memory as one vector holds.
-pub(super) type Packet<T> = [T; WIDTH];
+pub(super) type Packet<T, const W: usize> = [T; W];
 
 /// Calls a function that is generic over a tile's rows.
 macro_rules! with_rows {
-    ($rows:expr, $function:ident::<$($kind:ty),+>($($argument:expr),+)) => {
+    ($rows:expr, $function:ident::<$($kind:tt),+>($($argument:expr),+)) => {
         match $rows {
             1 => $function::<$($kind,)+ 1>($($argument),+),
             2 => $function::<$($kind,)+ 2>($($argument),+),
@@ -58,10 +56,10 @@ pub(super) trait Real:
     fn exponential(self) -> Self;
 
     /// Lends `packets` of this thread's scratch memory, aligned to cache lines and holding anything.
-    fn with_scratch<R>(packets: usize, work: impl FnOnce(&mut [Packet<Self>]) -> R) -> R;
+    fn with_scratch<const W: usize, R>(packets: usize, work: impl FnOnce(&mut [Packet<Self, W>]) -> R) -> R;
 
     /// Buffers that are not in use, holding anything, of all threads.
-    fn spare() -> MutexGuard<'static, Vec<Vec<Packet<Self>>>>;
+    fn spare() -> MutexGuard<'static, Vec<Vec<Self>>>;
 }
 
 macro_rules! real {
@@ -74,11 +72,11 @@ macro_rules! real {
                 $exponential(self)
             }
 
-            fn with_scratch<R>(packets: usize, work: impl FnOnce(&mut [Packet<Self>]) -> R) -> R {
+            fn with_scratch<const W: usize, R>(packets: usize, work: impl FnOnce(&mut [Packet<Self, W>]) -> R) -> R {
                 const CACHE_LINE: usize = 64;
                 thread_local! { static SCRATCH: RefCell<Vec<$real>> = const { RefCell::new(Vec::new()) } }
                 SCRATCH.with_borrow_mut(|scratch| {
-                    let wanted = packets * WIDTH + CACHE_LINE / size_of::<$real>();
+                    let wanted = packets * W + CACHE_LINE / size_of::<$real>();
                     if scratch.len() < wanted {
                         scratch.resize(wanted, 0.0);
                     }
@@ -88,8 +86,8 @@ macro_rules! real {
                 })
             }
 
-            fn spare() -> MutexGuard<'static, Vec<Vec<Packet<Self>>>> {
-                static SPARE: Mutex<Vec<Vec<Packet<$real>>>> = Mutex::new(Vec::new());
+            fn spare() -> MutexGuard<'static, Vec<Vec<Self>>> {
+                static SPARE: Mutex<Vec<Vec<$real>>> = Mutex::new(Vec::new());
                 // buffers hold anything, so also what a panic left
                 SPARE.lock().unwrap_or_else(PoisonError::into_inner)
             }
@@ -99,16 +97,16 @@ macro_rules! real {
 real!(f32, exponential::exponential);
 real!(f64, f64::exp);
 
-/// A vector of [`WIDTH`] numbers in registers.
-pub(super) trait Lanes: Copy {
+/// A vector of `W` numbers in registers.
+pub(super) trait Lanes<const W: usize>: Copy {
     type Real: Real;
 
     /// The most fields of one tile: as many sums of two vectors each as the registers hold.
     const TILE_ROWS: usize;
 
     fn splat(value: Self::Real) -> Self;
-    fn load(packet: &Packet<Self::Real>) -> Self;
-    fn store(self, packet: &mut Packet<Self::Real>);
+    fn load(packet: &Packet<Self::Real, W>) -> Self;
+    fn store(self, packet: &mut Packet<Self::Real, W>);
     fn plus(self, other: Self) -> Self;
     fn times(self, other: Self) -> Self;
     /// `self + left · right`
@@ -125,9 +123,9 @@ pub(super) trait Lanes: Copy {
 
 /// [`Lanes`] of plain Rust, which the compiler turns into what the target's baseline offers.
 #[derive(Clone, Copy)]
-pub(super) struct Plain<T>(Packet<T>);
+pub(super) struct Plain<T, const W: usize>(Packet<T, W>);
 
-impl<T: Real> Plain<T> {
+impl<T: Real, const W: usize> Plain<T, W> {
     #[inline(always)]
     fn zip(mut self, other: Self, operation: impl Fn(T, T) -> T) -> Self {
         for (value, other) in self.0.iter_mut().zip(other.0) {
@@ -137,23 +135,23 @@ impl<T: Real> Plain<T> {
     }
 }
 
-impl<T: Real> Lanes for Plain<T> {
+impl<T: Real, const W: usize> Lanes<W> for Plain<T, W> {
     type Real = T;
 
     const TILE_ROWS: usize = 2;
 
     #[inline(always)]
     fn splat(value: T) -> Self {
-        Self([value; WIDTH])
+        Self([value; W])
     }
 
     #[inline(always)]
-    fn load(packet: &Packet<T>) -> Self {
+    fn load(packet: &Packet<T, W>) -> Self {
         Self(*packet)
     }
 
     #[inline(always)]
-    fn store(self, packet: &mut Packet<T>) {
+    fn store(self, packet: &mut Packet<T, W>) {
         *packet = self.0;
     }
 
@@ -191,9 +189,30 @@ impl<T: Real> Lanes for Plain<T> {
     #[inline(always)]
     fn sums(vectors: [Self; 4]) -> [T; 4] {
         let mut sums = [T::default(); 4];
-        for (sum, Self([a, b, c, d, e, f, g, h])) in sums.iter_mut().zip(vectors) {
-            *sum = ((a + e) + (c + g)) + ((b + f) + (d + h));
+        for (sum, Self(mut values)) in sums.iter_mut().zip(vectors) {
+            let mut width = W;
+            while width > 1 {
+                width /= 2;
+                for lane in 0..width {
+                    values[lane] += values[lane + width];
+                }
+            }
+            *sum = values[0];
         }
         sums
     }
+}
+
+/// Adds all chunks' sums to the first one's, each number's in order.
+pub(super) fn add_chunks<T: Real>(sums: &mut [T], length: usize) -> &[T] {
+    const NUMBERS_A_TASK: usize = 1 << 14;
+    let (total, others) = sums.split_at_mut(length);
+    total.par_chunks_mut(NUMBERS_A_TASK).enumerate().for_each(|(task, total)| {
+        for chunk in others.chunks_exact(length) {
+            for (total, &part) in total.iter_mut().zip(&chunk[task * NUMBERS_A_TASK..]) {
+                *total += part;
+            }
+        }
+    });
+    total
 }

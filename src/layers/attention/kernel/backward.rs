@@ -9,7 +9,7 @@ use super::{
     plan::{Part, Plan},
     products::{Added, Left, Over, Right, Size, product},
 };
-use crate::layers::lanes::{Lanes, Packet, Real, WIDTH};
+use crate::layers::lanes::{Lanes, Packet, Real};
 
 /// Some rows of the batch, the results of their forward pass with their gradients, and where theirs go.
 pub(super) struct BackwardChunk<'a, T> {
@@ -26,22 +26,26 @@ pub(super) struct BackwardChunk<'a, T> {
 }
 
 /// Scratch memory of [`backward`].
-pub(super) fn backward_packets<T: Real>(plan: &Plan<T>) -> usize {
+pub(super) fn backward_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
     let Plan { fields, dim, .. } = *plan;
-    let turned = (dim + 2 * plan.part_packets() * WIDTH) * plan.field_packets();
+    let turned = (dim + 2 * plan.part_packets() * W) * plan.field_packets();
     let of_fields = 3 * plan.part_packets() + plan.row_packets() + 2 * plan.field_packets() + plan.dim_packets();
     dim * plan.row_packets() + turned + fields * of_fields
 }
 
 /// Runs the rows of a chunk back.
 #[inline(always)]
-pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::Real>, scratch: &mut [Packet<L::Real>]) {
+pub(super) fn backward<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    chunk: BackwardChunk<L::Real>,
+    scratch: &mut [Packet<L::Real, W>],
+) {
     let BackwardChunk { vectors, output, gradient, vector_gradients, sums } = chunk;
     let (fields, dim, part, row) = (plan.fields, plan.dim, plan.part_packets(), plan.row_packets());
     let (weight_gradients, rest) = scratch.split_at_mut(dim * row);
     let (turned, rest) = rest.split_at_mut(dim * plan.field_packets());
-    let (keys, rest) = rest.split_at_mut(part * WIDTH * plan.field_packets());
-    let (values, rest) = rest.split_at_mut(part * WIDTH * plan.field_packets());
+    let (keys, rest) = rest.split_at_mut(part * W * plan.field_packets());
+    let (values, rest) = rest.split_at_mut(part * W * plan.field_packets());
     let (projected, rest) = rest.split_at_mut(fields * 2 * part);
     let (gradients, rest) = rest.split_at_mut(fields * row);
     let (passed, rest) = rest.split_at_mut(fields * part);
@@ -53,39 +57,39 @@ pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::R
     for ((vectors, target), (output, gradient)) in rows.zip(results) {
         let size = Size { rows: fields, inner: dim, packets: 2 * part };
         let weights = Right(&plan.weights[plan.place(Part::Query, 0)..], row);
-        product::<L, Over>(Left::Rows(vectors, dim), weights, projected, 2 * part, size);
+        product::<W, L, Over>(Left::Rows(vectors, dim), weights, projected, 2 * part, size);
         turn(vectors, dim, turned);
-        project_turned::<L>(plan, Part::Key, turned, keys);
-        project_turned::<L>(plan, Part::Value, turned, values);
+        project_turned::<W, L>(plan, Part::Key, turned, keys);
+        project_turned::<W, L>(plan, Part::Value, turned, values);
         pass_relu(plan, output, gradient, passed, gradients);
         for head in 0..plan.heads {
-            let queries = &projected.as_flattened()[head * plan.head_packets() * WIDTH..];
-            attend::<L>(plan, (queries, 2 * part * WIDTH), head_of(plan, keys, head), attention);
+            let queries = &projected.as_flattened()[head * plan.head_packets() * W..];
+            attend::<W, L>(plan, (queries, 2 * part * W), head_of(plan, keys, head), attention);
             let values = head_of(plan, values, head);
             let head = Head { number: head, projected, values, attention, passed, score_gradients };
-            pass_head::<L>(plan, head, gradients);
+            pass_head::<W, L>(plan, head, gradients);
         }
-        let size = Size { rows: fields, inner: row * WIDTH, packets: plan.dim_packets() };
-        let left = Left::Rows(gradients.as_flattened(), row * WIDTH);
+        let size = Size { rows: fields, inner: row * W, packets: plan.dim_packets() };
+        let left = Left::Rows(gradients.as_flattened(), row * W);
         let weights = Right(&plan.turned, plan.dim_packets());
-        product::<L, Over>(left, weights, own_gradients, plan.dim_packets(), size);
+        product::<W, L, Over>(left, weights, own_gradients, plan.dim_packets(), size);
         for (target, own) in target.chunks_exact_mut(dim).zip(own_gradients.chunks_exact(plan.dim_packets())) {
             target.copy_from_slice(&own.as_flattened()[..dim]);
         }
         let size = Size { rows: dim, inner: fields, packets: row };
-        product::<L, Added>(Left::Turned(vectors, dim), Right(gradients, row), weight_gradients, row, size);
+        product::<W, L, Added>(Left::Turned(vectors, dim), Right(gradients, row), weight_gradients, row, size);
     }
     plan.unpack(weight_gradients, sums);
 }
 
 /// The gradients of what the output is the ReLU of: `[fields, part packets]`, and as those of the residual in `[fields, 4 parts]`.
 #[inline(always)]
-fn pass_relu<T: Real>(
-    plan: &Plan<T>,
+fn pass_relu<T: Real, const W: usize>(
+    plan: &Plan<T, W>,
     output: &[T],
     gradient: &[T],
-    passed: &mut [Packet<T>],
-    gradients: &mut [Packet<T>],
+    passed: &mut [Packet<T, W>],
+    gradients: &mut [Packet<T, W>],
 ) {
     let (head_dim, part, head_packets) = (plan.head_dim(), plan.part_packets(), plan.head_packets());
     passed.as_flattened_mut().fill(T::default());
@@ -105,47 +109,51 @@ fn pass_relu<T: Real>(
 }
 
 /// One head of a row on its way back.
-struct Head<'a, T> {
+struct Head<'a, T, const W: usize> {
     number: usize,
     /// Queries and keys of all heads, `[fields, 2 parts]`.
-    projected: &'a [Packet<T>],
-    /// The head's values, `[head packets * WIDTH, field packets]`.
-    values: &'a [Packet<T>],
+    projected: &'a [Packet<T, W>],
+    /// The head's values, `[head packets * W, field packets]`.
+    values: &'a [Packet<T, W>],
     /// `[fields, field packets]`
-    attention: &'a [Packet<T>],
+    attention: &'a [Packet<T, W>],
     /// The gradients of what the output is the ReLU of, of all heads, `[fields, part packets]`.
-    passed: &'a [Packet<T>],
+    passed: &'a [Packet<T, W>],
     /// Memory for `[fields, field packets]`.
-    score_gradients: &'a mut [Packet<T>],
+    score_gradients: &'a mut [Packet<T, W>],
 }
 
 /// The gradients of a head's queries, keys and values: `[fields, 4 parts]`, of which these are written.
 #[inline(always)]
-fn pass_head<L: Lanes>(plan: &Plan<L::Real>, head: Head<'_, L::Real>, gradients: &mut [Packet<L::Real>]) {
+fn pass_head<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    head: Head<'_, L::Real, W>,
+    gradients: &mut [Packet<L::Real, W>],
+) {
     let Head { number: head, projected, values, attention, passed, score_gradients } = head;
     let (fields, packets, row) = (plan.fields, plan.field_packets(), plan.row_packets());
     let (head_packets, part) = (plan.head_packets(), plan.part_packets());
-    let (first, apart) = (head * head_packets, packets * WIDTH);
+    let (first, apart) = (head * head_packets, packets * W);
     let size = Size { rows: fields, inner: plan.head_dim(), packets };
-    let left = Left::Rows(&passed.as_flattened()[first * WIDTH..], part * WIDTH);
-    product::<L, Over>(left, Right(values, packets), score_gradients, packets, size);
+    let left = Left::Rows(&passed.as_flattened()[first * W..], part * W);
+    product::<W, L, Over>(left, Right(values, packets), score_gradients, packets, size);
     for (gradients, attention) in score_gradients.chunks_exact_mut(packets).zip(attention.chunks_exact(packets)) {
-        pass_softmax::<L>(attention, gradients);
+        pass_softmax::<W, L>(attention, gradients);
     }
     let size = Size { rows: fields, inner: fields, packets: head_packets };
     let (attention, scores) = (attention.as_flattened(), score_gradients.as_flattened());
     let (queries, keys) = (Right(&projected[first..], 2 * part), Right(&projected[part + first..], 2 * part));
     let target = &mut gradients[plan.place(Part::Value, head)..];
-    product::<L, Over>(Left::Turned(attention, apart), Right(&passed[first..], part), target, row, size);
+    product::<W, L, Over>(Left::Turned(attention, apart), Right(&passed[first..], part), target, row, size);
     let target = &mut gradients[plan.place(Part::Query, head)..];
-    product::<L, Over>(Left::Rows(scores, apart), keys, target, row, size);
+    product::<W, L, Over>(Left::Rows(scores, apart), keys, target, row, size);
     let target = &mut gradients[plan.place(Part::Key, head)..];
-    product::<L, Over>(Left::Turned(scores, apart), queries, target, row, size);
+    product::<W, L, Over>(Left::Turned(scores, apart), queries, target, row, size);
 }
 
 /// The gradients of one query's scores, from those of its attention.
 #[inline(always)]
-fn pass_softmax<L: Lanes>(attention: &[Packet<L::Real>], gradients: &mut [Packet<L::Real>]) {
+fn pass_softmax<const W: usize, L: Lanes<W>>(attention: &[Packet<L::Real, W>], gradients: &mut [Packet<L::Real, W>]) {
     let mut total = L::splat(L::Real::default());
     for (attention, gradient) in attention.iter().zip(&*gradients) {
         total = total.plus_product(L::load(attention), L::load(gradient));

@@ -6,7 +6,7 @@ use super::{
     plan::{Part, Plan},
     products::{Left, Over, Right, Size, product},
 };
-use crate::layers::lanes::{Lanes, Packet, Real, WIDTH};
+use crate::layers::lanes::{Lanes, Packet, Real};
 
 /// Some rows of the batch and where their results go.
 pub(super) struct ForwardRows<'a, T> {
@@ -17,34 +17,38 @@ pub(super) struct ForwardRows<'a, T> {
 }
 
 /// Scratch memory of [`forward`].
-pub(super) fn forward_packets<T: Real>(plan: &Plan<T>) -> usize {
+pub(super) fn forward_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
     let Plan { fields, dim, .. } = *plan;
-    let keys = plan.part_packets() * WIDTH * plan.field_packets();
+    let keys = plan.part_packets() * W * plan.field_packets();
     fields * (3 * plan.part_packets() + plan.field_packets() + plan.head_packets()) + dim * plan.field_packets() + keys
 }
 
 /// `relu(concat_h(softmax(Q_h K_hᵀ / √d) V_h) + E W_res)` of each row of the batch.
 #[inline(always)]
-pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, rows: ForwardRows<L::Real>, scratch: &mut [Packet<L::Real>]) {
+pub(super) fn forward<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    rows: ForwardRows<L::Real>,
+    scratch: &mut [Packet<L::Real, W>],
+) {
     let (ForwardRows { vectors, output }, fields) = (rows, plan.fields);
     let row = 3 * plan.part_packets();
     let (projected, rest) = scratch.split_at_mut(fields * row);
     let (turned, rest) = rest.split_at_mut(plan.dim * plan.field_packets());
-    let (keys, rest) = rest.split_at_mut(plan.part_packets() * WIDTH * plan.field_packets());
+    let (keys, rest) = rest.split_at_mut(plan.part_packets() * W * plan.field_packets());
     let (scores, mixed) = rest.split_at_mut(fields * plan.field_packets());
     for (vectors, output) in vectors.chunks_exact(plan.row_len()).zip(output.chunks_exact_mut(plan.output_len())) {
         let size = Size { rows: fields, inner: plan.dim, packets: row };
         let weights = Right(&plan.weights, plan.row_packets());
-        product::<L, Over>(Left::Rows(vectors, plan.dim), weights, projected, row, size);
+        product::<W, L, Over>(Left::Rows(vectors, plan.dim), weights, projected, row, size);
         turn(vectors, plan.dim, turned);
-        project_turned::<L>(plan, Part::Key, turned, keys);
+        project_turned::<W, L>(plan, Part::Key, turned, keys);
         for head in 0..plan.heads {
-            let queries = &projected.as_flattened()[plan.place(Part::Query, head) * WIDTH..];
-            attend::<L>(plan, (queries, row * WIDTH), head_of(plan, keys, head), scores);
+            let queries = &projected.as_flattened()[plan.place(Part::Query, head) * W..];
+            attend::<W, L>(plan, (queries, row * W), head_of(plan, keys, head), scores);
             let values = Right(&projected[plan.place(Part::Value, head)..], row);
             let size = Size { rows: fields, inner: fields, packets: plan.head_packets() };
-            let left = Left::Rows(scores.as_flattened(), plan.field_packets() * WIDTH);
-            product::<L, Over>(left, values, mixed, plan.head_packets(), size);
+            let left = Left::Rows(scores.as_flattened(), plan.field_packets() * W);
+            product::<W, L, Over>(left, values, mixed, plan.head_packets(), size);
             let residual = &projected[plan.place(Part::Residual, head)..];
             for field in 0..fields {
                 let mixed = &mut mixed[field * plan.head_packets()..][..plan.head_packets()];
@@ -61,49 +65,53 @@ pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, rows: ForwardRows<L::Real>
 
 /// `[fields, dim]` → `[dim, field packets]`, whose padding is zero.
 #[inline(always)]
-pub(super) fn turn<T: Real>(vectors: &[T], dim: usize, turned: &mut [Packet<T>]) {
+pub(super) fn turn<T: Real, const W: usize>(vectors: &[T], dim: usize, turned: &mut [Packet<T, W>]) {
     let packets = turned.len() / dim;
     let turned = turned.as_flattened_mut();
     turned.fill(T::default());
     for (field, vector) in vectors.chunks_exact(dim).enumerate() {
         for (place, &value) in vector.iter().enumerate() {
-            turned[place * packets * WIDTH + field] = value;
+            turned[place * packets * W + field] = value;
         }
     }
 }
 
-/// One part's projection with the fields as columns: `[heads * head packets * WIDTH, field packets]`.
+/// One part's projection with the fields as columns: `[heads * head packets * W, field packets]`.
 #[inline(always)]
-pub(super) fn project_turned<L: Lanes>(
-    plan: &Plan<L::Real>,
+pub(super) fn project_turned<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
     part: Part,
-    turned: &[Packet<L::Real>],
-    target: &mut [Packet<L::Real>],
+    turned: &[Packet<L::Real, W>],
+    target: &mut [Packet<L::Real, W>],
 ) {
-    let weights = &plan.weights.as_flattened()[plan.place(part, 0) * WIDTH..];
-    let size = Size { rows: plan.part_packets() * WIDTH, inner: plan.dim, packets: plan.field_packets() };
-    let left = Left::Turned(weights, plan.row_packets() * WIDTH);
-    product::<L, Over>(left, Right(turned, plan.field_packets()), target, plan.field_packets(), size);
+    let weights = &plan.weights.as_flattened()[plan.place(part, 0) * W..];
+    let size = Size { rows: plan.part_packets() * W, inner: plan.dim, packets: plan.field_packets() };
+    let left = Left::Turned(weights, plan.row_packets() * W);
+    product::<W, L, Over>(left, Right(turned, plan.field_packets()), target, plan.field_packets(), size);
 }
 
 /// A head's rows of a projection with the fields as columns.
 #[inline(always)]
-pub(super) fn head_of<'a, T: Real>(plan: &Plan<T>, turned: &'a [Packet<T>], head: usize) -> &'a [Packet<T>] {
-    let packets = plan.head_packets() * WIDTH * plan.field_packets();
+pub(super) fn head_of<'a, T: Real, const W: usize>(
+    plan: &Plan<T, W>,
+    turned: &'a [Packet<T, W>],
+    head: usize,
+) -> &'a [Packet<T, W>] {
+    let packets = plan.head_packets() * W * plan.field_packets();
     &turned[head * packets..][..packets]
 }
 
 /// The attention of a head's queries, rows so many numbers apart, to its keys: `[fields, field packets]`, whose padding is zero.
 #[inline(always)]
-pub(super) fn attend<L: Lanes>(
-    plan: &Plan<L::Real>,
+pub(super) fn attend<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
     (queries, apart): (&[L::Real], usize),
-    keys: &[Packet<L::Real>],
-    scores: &mut [Packet<L::Real>],
+    keys: &[Packet<L::Real, W>],
+    scores: &mut [Packet<L::Real, W>],
 ) {
     let (fields, packets) = (plan.fields, plan.field_packets());
     let size = Size { rows: fields, inner: plan.head_dim(), packets };
-    product::<L, Over>(Left::Rows(queries, apart), Right(keys, packets), scores, packets, size);
+    product::<W, L, Over>(Left::Rows(queries, apart), Right(keys, packets), scores, packets, size);
     for scores in scores.chunks_exact_mut(packets) {
         let scores = scores.as_flattened_mut();
         let mut largest = scores[0];
@@ -112,7 +120,7 @@ pub(super) fn attend<L: Lanes>(
         }
         // what is beyond the fields may be above the largest score
         scores[fields..].fill(largest);
-        let (scores, _) = scores.as_chunks_mut::<WIDTH>();
+        let (scores, _) = scores.as_chunks_mut::<W>();
         let minus_largest = L::splat(L::Real::default() - largest);
         for score in &mut *scores {
             L::load(score).plus(minus_largest).exponential().store(score);

@@ -6,14 +6,14 @@
 //!
 //! `plan.rs` holds what rows share, `forward.rs` and `backward.rs` their passes, `products.rs` the products of matrices.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
 mod backward;
 mod forward;
 mod plan;
 mod products;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use std::sync::LazyLock;
 
@@ -24,7 +24,7 @@ use self::{
     forward::{ForwardRows, forward_packets},
     plan::{Plan, TASK_ROWS},
 };
-use crate::layers::lanes::{Lanes, Packet, Plain, Real};
+use crate::layers::lanes::{Lanes, Packet, Plain, Real, add_chunks};
 
 /// The attention's weights, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -96,26 +96,43 @@ pub fn backward(weights: &Weights, vectors: &[f32], fields: usize, output: &[f32
 }
 
 /// The fastest kernels that this processor runs.
-static KERNELS: LazyLock<Kernels<f32>> = LazyLock::new(|| {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(kernels) = avx2::kernels() {
-        return kernels;
-    }
-    Kernels::of::<Plain<f32>>()
-});
+static KERNELS: LazyLock<Box<dyn Passes>> = LazyLock::new(|| all_kernels().swap_remove(0));
 
-/// The passes of some rows, compiled for some instructions.
-struct Kernels<T> {
-    forward_rows: fn(&Plan<T>, ForwardRows<T>, &mut [Packet<T>]),
-    backward_chunk: fn(&Plan<T>, BackwardChunk<T>, &mut [Packet<T>]),
+/// All kernels that this processor runs, the fastest first.
+fn all_kernels() -> Vec<Box<dyn Passes>> {
+    let mut all: Vec<Box<dyn Passes>> = vec![Box::new(Kernels::of::<Plain<f32, 8>>())];
+    #[cfg(target_arch = "x86_64")]
+    all.splice(0..0, x86::kernels());
+    all
 }
 
-impl<T: Real> Kernels<T> {
-    /// Kernels of vectors that any processor of the target has.
-    fn of<L: Lanes<Real = T>>() -> Self {
-        Self { forward_rows: forward::forward::<L>, backward_chunk: backward::backward::<L> }
-    }
+/// The operation's passes, with vectors of any width.
+trait Passes<T = f32>: Send + Sync {
+    fn forward(&self, weights: &Weights<T>, vectors: &[T], fields: usize) -> Vec<T>;
+    fn backward(
+        &self,
+        weights: &Weights<T>,
+        vectors: &[T],
+        fields: usize,
+        output: &[T],
+        gradient: &[T],
+    ) -> Gradients<T>;
+}
 
+/// The passes of some rows, compiled for some instructions.
+struct Kernels<T, const W: usize> {
+    forward_rows: fn(&Plan<T, W>, ForwardRows<T>, &mut [Packet<T, W>]),
+    backward_chunk: fn(&Plan<T, W>, BackwardChunk<T>, &mut [Packet<T, W>]),
+}
+
+impl<T: Real, const W: usize> Kernels<T, W> {
+    /// Kernels of vectors that any processor of the target has.
+    fn of<L: Lanes<W, Real = T>>() -> Self {
+        Self { forward_rows: forward::forward::<W, L>, backward_chunk: backward::backward::<W, L> }
+    }
+}
+
+impl<T: Real, const W: usize> Passes<T> for Kernels<T, W> {
     fn forward(&self, weights: &Weights<T>, vectors: &[T], fields: usize) -> Vec<T> {
         let batch = weights.check(vectors, fields);
         let plan = Plan::new(weights, fields);
@@ -168,15 +185,4 @@ impl<T: Clone> Gradients<T> {
             residual: part(plan::Part::Residual),
         }
     }
-}
-
-/// Adds all chunks' sums to the first one's, in order.
-fn add_chunks<T: Real>(sums: &mut [T], length: usize) -> &[T] {
-    let (total, others) = sums.split_at_mut(length);
-    for chunk in others.chunks_exact(length) {
-        for (total, &part) in total.iter_mut().zip(chunk) {
-            *total += part;
-        }
-    }
-    total
 }

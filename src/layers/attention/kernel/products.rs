@@ -15,7 +15,7 @@ pub(super) enum Left<'a, T> {
 
 /// A matrix of packets, its rows so many packets apart.
 #[derive(Clone, Copy)]
-pub(super) struct Right<'a, T>(pub(super) &'a [Packet<T>], pub(super) usize);
+pub(super) struct Right<'a, T, const W: usize>(pub(super) &'a [Packet<T, W>], pub(super) usize);
 
 /// Rows, the products' length, and packets a row.
 #[derive(Clone, Copy)]
@@ -43,10 +43,10 @@ impl Target for Added {
 
 /// `left right` to `target`, whose rows are `stride` packets apart.
 #[inline(always)]
-pub(super) fn product<L: Lanes, A: Target>(
+pub(super) fn product<const W: usize, L: Lanes<W>, A: Target>(
     left: Left<'_, L::Real>,
-    right: Right<'_, L::Real>,
-    target: &mut [Packet<L::Real>],
+    right: Right<'_, L::Real, W>,
+    target: &mut [Packet<L::Real, W>],
     stride: usize,
     size: Size,
 ) {
@@ -57,11 +57,11 @@ pub(super) fn product<L: Lanes, A: Target>(
         match left {
             Left::Rows(left, apart) => {
                 let left = &left[row * apart..];
-                with_rows!(rows, along::<L, A>((left, apart), right, (target, stride), size));
+                with_rows!(rows, along::<W, L, A>((left, apart), right, (target, stride), size));
             }
             Left::Turned(left, apart) => {
                 let left = &left[row..];
-                with_rows!(rows, across::<L, A>((left, apart), right, (target, stride), size));
+                with_rows!(rows, across::<W, L, A>((left, apart), right, (target, stride), size));
             }
         }
         row += rows;
@@ -69,7 +69,7 @@ pub(super) fn product<L: Lanes, A: Target>(
 }
 
 /// The numbers of a tile's rows at each place of the products, read one by one when they are needed: few registers are left.
-trait Numbers<L: Lanes, const ROWS: usize>: Copy {
+trait Numbers<const W: usize, L: Lanes<W>, const ROWS: usize>: Copy {
     type Place: Copy;
     fn place(self, at: usize) -> Self::Place;
     fn number(self, place: Self::Place, row: usize) -> L;
@@ -79,7 +79,7 @@ trait Numbers<L: Lanes, const ROWS: usize>: Copy {
 #[derive(Clone, Copy)]
 struct Along<'a, T, const ROWS: usize>([&'a [T]; ROWS]);
 
-impl<L: Lanes, const ROWS: usize> Numbers<L, ROWS> for Along<'_, L::Real, ROWS> {
+impl<const W: usize, L: Lanes<W>, const ROWS: usize> Numbers<W, L, ROWS> for Along<'_, L::Real, ROWS> {
     type Place = usize;
 
     #[inline(always)]
@@ -97,7 +97,7 @@ impl<L: Lanes, const ROWS: usize> Numbers<L, ROWS> for Along<'_, L::Real, ROWS> 
 #[derive(Clone, Copy)]
 struct Across<'a, T>(&'a [T], usize);
 
-impl<'a, L: Lanes<Real: 'a>, const ROWS: usize> Numbers<L, ROWS> for Across<'a, L::Real> {
+impl<'a, const W: usize, L: Lanes<W, Real: 'a>, const ROWS: usize> Numbers<W, L, ROWS> for Across<'a, L::Real> {
     type Place = &'a [L::Real];
 
     #[inline(always)]
@@ -113,51 +113,51 @@ impl<'a, L: Lanes<Real: 'a>, const ROWS: usize> Numbers<L, ROWS> for Across<'a, 
 
 /// So many rows of the product.
 #[inline(always)]
-fn along<L: Lanes, A: Target, const ROWS: usize>(
+fn along<const W: usize, L: Lanes<W>, A: Target, const ROWS: usize>(
     (left, apart): (&[L::Real], usize),
-    right: Right<'_, L::Real>,
-    target: (&mut [Packet<L::Real>], usize),
+    right: Right<'_, L::Real, W>,
+    target: (&mut [Packet<L::Real, W>], usize),
     size: Size,
 ) {
     let mut rows = [&left[..size.inner]; ROWS];
     for (number, row) in rows.iter_mut().enumerate() {
         *row = &left[number * apart..][..size.inner];
     }
-    strip::<L, A, _, ROWS>(Along(rows), right, target, size);
+    strip::<W, L, A, _, ROWS>(Along(rows), right, target, size);
 }
 
 #[inline(always)]
-fn across<L: Lanes, A: Target, const ROWS: usize>(
+fn across<const W: usize, L: Lanes<W>, A: Target, const ROWS: usize>(
     (left, apart): (&[L::Real], usize),
-    right: Right<'_, L::Real>,
-    target: (&mut [Packet<L::Real>], usize),
+    right: Right<'_, L::Real, W>,
+    target: (&mut [Packet<L::Real, W>], usize),
     size: Size,
 ) {
-    strip::<L, A, _, ROWS>(Across(left, apart), right, target, size);
+    strip::<W, L, A, _, ROWS>(Across(left, apart), right, target, size);
 }
 
 #[inline(always)]
-fn strip<L: Lanes, A: Target, N: Numbers<L, ROWS>, const ROWS: usize>(
+fn strip<const W: usize, L: Lanes<W>, A: Target, N: Numbers<W, L, ROWS>, const ROWS: usize>(
     left: N,
-    right: Right<'_, L::Real>,
-    (target, stride): (&mut [Packet<L::Real>], usize),
+    right: Right<'_, L::Real, W>,
+    (target, stride): (&mut [Packet<L::Real, W>], usize),
     size: Size,
 ) {
     let mut column = 0;
     while column + 2 <= size.packets {
-        tile::<L, A, N, ROWS, 2>(left, right, (target, stride), [column, size.inner]);
+        tile::<W, L, A, N, ROWS, 2>(left, right, (target, stride), [column, size.inner]);
         column += 2;
     }
     if column < size.packets {
-        tile::<L, A, N, ROWS, 1>(left, right, (target, stride), [column, size.inner]);
+        tile::<W, L, A, N, ROWS, 1>(left, right, (target, stride), [column, size.inner]);
     }
 }
 
 #[inline(always)]
-fn tile<L: Lanes, A: Target, N: Numbers<L, ROWS>, const ROWS: usize, const PACKETS: usize>(
+fn tile<const W: usize, L: Lanes<W>, A: Target, N: Numbers<W, L, ROWS>, const ROWS: usize, const PACKETS: usize>(
     left: N,
-    Right(right, right_stride): Right<'_, L::Real>,
-    (target, stride): (&mut [Packet<L::Real>], usize),
+    Right(right, right_stride): Right<'_, L::Real, W>,
+    (target, stride): (&mut [Packet<L::Real, W>], usize),
     [column, inner]: [usize; 2],
 ) {
     let mut sums = [[L::splat(L::Real::default()); PACKETS]; ROWS];

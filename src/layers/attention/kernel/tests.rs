@@ -79,7 +79,7 @@ impl Case<f64> {
 
     /// `Σ gradient ⊙ output`
     fn sum(&self) -> f64 {
-        let output = self.forward(&Kernels::of::<Plain<f64>>());
+        let output = self.forward(&Kernels::of::<Plain<f64, 8>>());
         output.iter().zip(&self.gradient).map(|(output, gradient)| output * gradient).sum()
     }
 
@@ -133,11 +133,11 @@ impl<T: Real> Case<T> {
         Weights { query, key, value, residual, dim: *dim, heads: *heads, head_dim: *head_dim, scale: *scale }
     }
 
-    fn forward(&self, kernels: &Kernels<T>) -> Vec<T> {
+    fn forward(&self, kernels: &dyn Passes<T>) -> Vec<T> {
         kernels.forward(&self.weights(), &self.vectors, self.fields)
     }
 
-    fn backward(&self, kernels: &Kernels<T>) -> Gradients<T> {
+    fn backward(&self, kernels: &dyn Passes<T>) -> Gradients<T> {
         kernels.backward(&self.weights(), &self.vectors, self.fields, &self.forward(kernels), &self.gradient)
     }
 }
@@ -157,21 +157,28 @@ fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
+/// Kernels of two widths for exact comparisons: what holds for any of them holds for sixteen, whose code is large.
+fn exact_kernels() -> [Box<dyn Passes<f64>>; 2] {
+    [Box::new(Kernels::of::<Plain<f64, 8>>()), Box::new(Kernels::of::<Plain<f64, 2>>())]
+}
+
 #[test]
 fn forward_follows_the_equations() {
     for shape in SHAPES {
         let case = Case::new(shape);
         let expected: Vec<f64> = (0..shape[0]).flat_map(|row| case.equations(row)).collect();
-        // Sums in another order.
-        assert_near(&case.forward(&Kernels::of::<Plain<f64>>()), &expected, 1e-12, &format!("{shape:?}"));
+        for kernels in exact_kernels() {
+            // Sums in another order.
+            assert_near(&case.forward(&*kernels), &expected, 1e-12, &format!("{shape:?}"));
+        }
     }
 }
 
 #[test]
 fn gradients_are_central_differences() {
-    for shape in SHAPES {
+    for (shape, kernels) in SHAPES.into_iter().flat_map(|shape| exact_kernels().map(|kernels| (shape, kernels))) {
         let case = Case::new(shape);
-        let Gradients { vectors, query, key, value, residual } = case.backward(&Kernels::of::<Plain<f64>>());
+        let Gradients { vectors, query, key, value, residual } = case.backward(&*kernels);
         let inputs: [(&str, Input, Vec<f64>); 5] = [
             ("vectors", |case| &mut case.vectors, vectors),
             ("query", |case| &mut case.query, query),
@@ -191,15 +198,15 @@ fn gradients_are_central_differences() {
 
 #[test]
 fn this_processors_kernels_agree_with_the_portable_ones() {
-    let portable = Kernels::of::<Plain<f64>>();
+    let portable = Kernels::of::<Plain<f64, 8>>();
     for shape in SHAPES {
         let wide = Case::new(shape);
         let narrow = wide.narrow();
-        for kernels in [&*KERNELS, &Kernels::of::<Plain<f32>>()] {
+        for kernels in &all_kernels() {
             let what = format!("{shape:?}");
             // f32 against f64: sums of some hundred products, 6e-8 a rounding.
-            assert_near(&widen(&narrow.forward(kernels)), &wide.forward(&portable), 1e-5, &what);
-            let (found, expected) = (narrow.backward(kernels), wide.backward(&portable));
+            assert_near(&widen(&narrow.forward(&**kernels)), &wide.forward(&portable), 1e-5, &what);
+            let (found, expected) = (narrow.backward(&**kernels), wide.backward(&portable));
             assert_near(&widen(&found.vectors), &expected.vectors, 1e-5, &what);
             assert_near(&widen(&found.query), &expected.query, 1e-5, &what);
             assert_near(&widen(&found.key), &expected.key, 1e-5, &what);
@@ -214,7 +221,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
     let case = Case::new([1030, 9, 16, 2, 16]).narrow();
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| (case.forward(&KERNELS), case.backward(&KERNELS)))
+        pool.install(|| (case.forward(&**KERNELS), case.backward(&**KERNELS)))
     };
     let expected = run(1);
     for threads in [2, 3, 7] {
@@ -230,16 +237,16 @@ fn large_scores_do_not_overflow() {
         case.query.fill(sign);
         case.key.fill(1.0);
         case.vectors.iter_mut().for_each(|value| *value = value.abs());
-        assert!(case.forward(&KERNELS).iter().all(|value| value.is_finite()));
-        assert!(case.backward(&KERNELS).vectors.iter().all(|value| value.is_finite()));
+        assert!(case.forward(&**KERNELS).iter().all(|value| value.is_finite()));
+        assert!(case.backward(&**KERNELS).vectors.iter().all(|value| value.is_finite()));
     }
 }
 
 #[test]
 fn an_empty_batch_has_zero_gradients() {
     let case = Case::new([0, 3, 2, 2, 2]);
-    let gradients = case.backward(&Kernels::of::<Plain<f64>>());
-    assert!(case.forward(&Kernels::of::<Plain<f64>>()).is_empty() && gradients.vectors.is_empty());
+    let gradients = case.backward(&Kernels::of::<Plain<f64, 8>>());
+    assert!(case.forward(&Kernels::of::<Plain<f64, 8>>()).is_empty() && gradients.vectors.is_empty());
     assert_eq!((gradients.query, gradients.residual), (vec![0.0; 8], vec![0.0; 8]));
 }
 
@@ -247,7 +254,7 @@ fn an_empty_batch_has_zero_gradients() {
 fn what_is_not_a_number_stays_in_its_row() {
     let mut case = Case::new([11, 5, 4, 2, 3]).narrow();
     case.vectors[7] = f32::NAN;
-    let (output, row) = (case.forward(&KERNELS), 5 * 2 * 3);
+    let (output, row) = (case.forward(&**KERNELS), 5 * 2 * 3);
     assert!(output[..row].iter().any(|value| value.is_nan()) && output[row..].iter().all(|value| value.is_finite()));
 }
 
@@ -256,7 +263,7 @@ fn what_is_not_a_number_stays_in_its_row() {
 fn lengths_that_do_not_fit_are_refused() {
     let mut case = Case::new([4, 3, 2, 1, 1]);
     case.vectors.pop();
-    case.forward(&Kernels::of::<Plain<f64>>());
+    case.forward(&Kernels::of::<Plain<f64, 8>>());
 }
 
 proptest! {
@@ -264,7 +271,7 @@ proptest! {
     #[test]
     fn a_row_does_not_see_its_batch(batch in 1_usize..30, fields in 1_usize..12, dim in 1_usize..20, head_dim in 1_usize..20) {
         let case = Case::new([batch, fields, dim, 2, head_dim]).narrow();
-        let (together, gradients) = (case.forward(&KERNELS), case.backward(&KERNELS).vectors);
+        let (together, gradients) = (case.forward(&**KERNELS), case.backward(&**KERNELS).vectors);
         let (row, width) = (fields * dim, fields * 2 * head_dim);
         for place in 0..batch {
             let alone = Case {
@@ -272,8 +279,8 @@ proptest! {
                 gradient: case.gradient[place * width..][..width].to_vec(),
                 ..case.clone()
             };
-            prop_assert_eq!(&alone.forward(&KERNELS), &together[place * width..][..width]);
-            prop_assert_eq!(&alone.backward(&KERNELS).vectors, &gradients[place * row..][..row]);
+            prop_assert_eq!(&alone.forward(&**KERNELS), &together[place * width..][..width]);
+            prop_assert_eq!(&alone.backward(&**KERNELS).vectors, &gradients[place * row..][..row]);
         }
     }
 }

@@ -27,21 +27,25 @@ pub(super) struct BackwardChunk<'a, T> {
 }
 
 /// Scratch memory of [`backward`].
-pub(super) fn backward_packets<T: Real>(plan: &Plan<T>) -> usize {
+pub(super) fn backward_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
     let strips = DEPTH * plan.block_strips();
     strips * PACKETS * (2 * plan.vectors() + plan.maps) + weight_gradient::packets(plan, strips)
 }
 
 /// Runs a chunk back.
 #[inline(always)]
-pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::Real>, scratch: &mut [Packet<L::Real>]) {
+pub(super) fn backward<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    chunk: BackwardChunk<L::Real>,
+    scratch: &mut [Packet<L::Real, W>],
+) {
     let BackwardChunk { start, feed, output, start_gradient, feed_gradient, sums } = chunk;
     let rows = DEPTH * plan.block_rows();
     let lengths = [plan.fields, plan.fed, plan.maps].map(|count| rows * count * plan.dim);
     let (mut feeds, mut feed_gradients) = (feed.chunks(lengths[1]), feed_gradient.chunks_mut(lengths[1]));
     let targets = start_gradient.chunks_mut(lengths[0]);
     for ((start, output), start_gradient) in start.chunks(lengths[0]).zip(output.chunks(lengths[2])).zip(targets) {
-        let strips = strips::count(start.len() / plan.fields / plan.dim, plan.dim);
+        let strips = strips::count::<W>(start.len() / plan.fields / plan.dim, plan.dim);
         let (vectors, rest) = scratch.split_at_mut(strips * PACKETS * plan.vectors());
         let (gradients, rest) = rest.split_at_mut(vectors.len());
         let (maps, scratch) = rest.split_at_mut(strips * PACKETS * plan.maps);
@@ -54,7 +58,7 @@ pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::R
         let blocks = vectors.chunks(plan.block_strips() * plan.vectors());
         let blocks = blocks.zip(maps.chunks(plan.block_strips() * plan.maps));
         for ((vectors, maps), gradients) in blocks.zip(gradients.chunks_mut(plan.block_strips() * plan.vectors())) {
-            tiles::inputs::<L>(plan, vectors, maps, gradients);
+            tiles::inputs::<W, L>(plan, vectors, maps, gradients);
         }
         plan.start().store(gradients, start_gradient);
         plan.feed().store(gradients, feed_gradients.next().unwrap_or_default());

@@ -9,8 +9,6 @@
 //! `strips.rs` holds a block's layout, `plan.rs` what blocks share, `forward.rs` and `backward.rs` the passes,
 //! `tiles.rs` and `weight_gradient.rs` their products.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
 mod backward;
 mod forward;
 mod plan;
@@ -19,6 +17,8 @@ mod strips;
 mod tests;
 mod tiles;
 mod weight_gradient;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use std::sync::LazyLock;
 
@@ -30,7 +30,7 @@ use self::{
     plan::{Pass, Plan},
     weight_gradient::row_len,
 };
-use crate::layers::lanes::{Lanes, Packet, Plain, Real};
+use crate::layers::lanes::{Lanes, Packet, Plain, Real, add_chunks};
 
 /// A layer's weights, row-major, and its sizes.
 #[derive(Clone, Copy, Debug)]
@@ -84,13 +84,15 @@ pub fn backward(layer: &Layer, inputs: Inputs, gradient: &[f32]) -> Gradients {
 }
 
 /// The fastest kernels that this processor runs.
-static KERNELS: LazyLock<Kernels<f32>> = LazyLock::new(|| {
+static KERNELS: LazyLock<Box<dyn Passes>> = LazyLock::new(|| all_kernels().swap_remove(0));
+
+/// All kernels that this processor runs, the fastest first.
+fn all_kernels() -> Vec<Box<dyn Passes>> {
+    let mut all: Vec<Box<dyn Passes>> = vec![Box::new(Kernels::of::<Plain<f32, 8>>())];
     #[cfg(target_arch = "x86_64")]
-    if let Some(kernels) = avx2::kernels() {
-        return kernels;
-    }
-    Kernels::of::<Plain<f32>>()
-});
+    all.splice(0..0, x86::kernels());
+    all
+}
 
 /// The batch that the inputs are; panics where lengths don't fit.
 fn batch<T: Real>(layer: &Layer<T>, inputs: Inputs<T>) -> usize {
@@ -107,18 +109,26 @@ fn batch<T: Real>(layer: &Layer<T>, inputs: Inputs<T>) -> usize {
     batch
 }
 
-/// One chunk's passes, compiled for some instructions.
-struct Kernels<T> {
-    forward_chunk: fn(&Plan<T>, ForwardChunk<T>, &mut [Packet<T>]),
-    backward_chunk: fn(&Plan<T>, BackwardChunk<T>, &mut [Packet<T>]),
+/// The layer's passes, with vectors of any width.
+trait Passes<T = f32>: Send + Sync {
+    fn forward(&self, layer: &Layer<T>, inputs: Inputs<T>) -> Vec<T>;
+    fn backward(&self, layer: &Layer<T>, inputs: Inputs<T>, gradient: &[T]) -> Gradients<T>;
 }
 
-impl<T: Real> Kernels<T> {
-    /// Kernels of vectors that any processor of the target has.
-    fn of<L: Lanes<Real = T>>() -> Self {
-        Self { forward_chunk: forward::forward::<L>, backward_chunk: backward::backward::<L> }
-    }
+/// One chunk's passes, compiled for some instructions.
+struct Kernels<T, const W: usize> {
+    forward_chunk: fn(&Plan<T, W>, ForwardChunk<T>, &mut [Packet<T, W>]),
+    backward_chunk: fn(&Plan<T, W>, BackwardChunk<T>, &mut [Packet<T, W>]),
+}
 
+impl<T: Real, const W: usize> Kernels<T, W> {
+    /// Kernels of vectors that any processor of the target has.
+    fn of<L: Lanes<W, Real = T>>() -> Self {
+        Self { forward_chunk: forward::forward::<W, L>, backward_chunk: backward::backward::<W, L> }
+    }
+}
+
+impl<T: Real, const W: usize> Passes<T> for Kernels<T, W> {
     fn forward(&self, layer: &Layer<T>, inputs: Inputs<T>) -> Vec<T> {
         let batch = batch(layer, inputs);
         let plan = Plan::new(layer, inputs.feed.is_none(), Pass::Forward);
@@ -175,20 +185,6 @@ impl<T: Real> Kernels<T> {
 }
 
 /// Numbers of some rows: start, feed, output.
-fn lengths<T: Real>(plan: &Plan<T>, rows: usize) -> [usize; 3] {
+fn lengths<T: Real, const W: usize>(plan: &Plan<T, W>, rows: usize) -> [usize; 3] {
     [plan.fields, plan.fed, plan.maps].map(|count| rows * count * plan.dim)
-}
-
-/// Adds all chunks' sums to the first one's, each number's in order.
-fn add_chunks<T: Real>(sums: &mut [T], length: usize) -> &[T] {
-    const NUMBERS_A_TASK: usize = 1 << 14;
-    let (total, others) = sums.split_at_mut(length);
-    total.par_chunks_mut(NUMBERS_A_TASK).enumerate().for_each(|(task, total)| {
-        for chunk in others.chunks_exact(length) {
-            for (total, &part) in total.iter_mut().zip(&chunk[task * NUMBERS_A_TASK..]) {
-                *total += part;
-            }
-        }
-    });
-    total
 }

@@ -4,15 +4,15 @@ use std::{array, ops::Range};
 
 use super::{
     Layer,
-    strips::{self, COLUMNS, Place},
+    strips::{self, Place},
 };
 use crate::layers::lanes::Real;
 
 /// Sums of one strip that are held in registers together.
 pub(super) const TILE: usize = 6;
 
-/// Strips of a block, whose vectors stay in the first cache while tile after tile of the weights passes over them.
-const BLOCK: usize = 8;
+/// Columns of a block, whose vectors stay in the first cache while tile after tile of the weights passes over them.
+const BLOCK_COLUMNS: usize = 128;
 
 /// Blocks whose weight gradients are summed in registers.
 pub(super) const DEPTH: usize = 4;
@@ -28,7 +28,7 @@ pub(super) enum Pass {
 }
 
 /// The shared part of one call.
-pub(super) struct Plan<T> {
+pub(super) struct Plan<T, const W: usize> {
     pub(super) fields: usize,
     pub(super) fed: usize,
     pub(super) maps: usize,
@@ -90,7 +90,7 @@ impl<T: Real> Tiles<T> {
     }
 }
 
-impl<T: Real> Plan<T> {
+impl<T: Real, const W: usize> Plan<T, W> {
     pub(super) fn new(layer: &Layer<T>, is_first: bool, pass: Pass) -> Self {
         let &Layer { weight, maps, fed, fields, dim } = layer;
         let own = if is_first { 0 } else { fields };
@@ -140,11 +140,11 @@ impl<T: Real> Plan<T> {
 
     /// Rows of a block.
     pub(super) fn block_rows(&self) -> usize {
-        (BLOCK * COLUMNS / self.dim).max(1)
+        (BLOCK_COLUMNS / self.dim).max(1)
     }
 
     pub(super) fn block_strips(&self) -> usize {
-        strips::count(self.block_rows(), self.dim)
+        strips::count::<W>(self.block_rows(), self.dim)
     }
 
     /// Rows of the batch that one task takes; on the way back, whose weight gradients are summed together.

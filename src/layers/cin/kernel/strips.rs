@@ -1,4 +1,4 @@
-//! Rows ↔ strips: sixteen of a block's columns, which are the dims of one of its rows after those of another.
+//! Rows ↔ strips: two packets of a block's columns, which are the dims of one of its rows after those of another.
 //!
 //! A block is `[strips, vectors]`: a strip's columns of one vector lie beside those of the next.
 
@@ -6,20 +6,22 @@
 
 use std::ops::Range;
 
-use crate::layers::lanes::{Packet, Real, WIDTH};
+use crate::layers::lanes::{Packet, Real};
 
 /// Packets of a strip.
 pub(super) const PACKETS: usize = 2;
 
 /// Columns of a strip.
-pub(super) const COLUMNS: usize = PACKETS * WIDTH;
+const fn columns<const W: usize>() -> usize {
+    PACKETS * W
+}
 
-/// One vector's numbers of sixteen columns.
-pub(super) type Strip<T> = [Packet<T>; PACKETS];
+/// One vector's numbers of a strip's columns.
+pub(super) type Strip<T, const W: usize> = [Packet<T, W>; PACKETS];
 
 /// Strips of so many rows.
-pub(super) fn count(rows: usize, dim: usize) -> usize {
-    (rows * dim).div_ceil(COLUMNS)
+pub(super) fn count<const W: usize>(rows: usize, dim: usize) -> usize {
+    (rows * dim).div_ceil(columns::<W>())
 }
 
 /// A part of a row's dims that lies in one strip.
@@ -30,12 +32,13 @@ struct Piece {
 }
 
 #[inline(always)]
-fn pieces(row: usize, dim: usize) -> impl Iterator<Item = Piece> {
+fn pieces<const W: usize>(row: usize, dim: usize) -> impl Iterator<Item = Piece> {
     let first = row * dim;
-    (first / COLUMNS..(first + dim).div_ceil(COLUMNS)).map(move |strip| {
-        let columns = first.max(strip * COLUMNS)..(first + dim).min((strip + 1) * COLUMNS);
+    let width = columns::<W>();
+    (first / width..(first + dim).div_ceil(width)).map(move |strip| {
+        let columns = first.max(strip * width)..(first + dim).min((strip + 1) * width);
         let from = |origin: usize| columns.start - origin..columns.end - origin;
-        Piece { strip, lanes: from(strip * COLUMNS), dims: from(first) }
+        Piece { strip, lanes: from(strip * width), dims: from(first) }
     })
 }
 
@@ -51,18 +54,18 @@ pub(super) struct Place {
 impl Place {
     /// `[rows, kind, dim]` → strips, whose columns beyond the last row are zeros.
     #[inline(always)]
-    pub(super) fn load<T: Real>(&self, rows: &[T], block: &mut [Strip<T>]) {
+    pub(super) fn load<T: Real, const W: usize>(&self, rows: &[T], block: &mut [Strip<T, W>]) {
         let Self { vectors, ref kind, dim } = *self;
         let row_len = kind.len() * dim;
-        if row_len > 0 && !(rows.len() / row_len * dim).is_multiple_of(COLUMNS) {
+        if row_len > 0 && !(rows.len() / row_len * dim).is_multiple_of(columns::<W>()) {
             let last = block.len() - vectors;
             block[last..][kind.clone()].as_flattened_mut().as_flattened_mut().fill(T::default());
         }
         for (row, source) in rows.chunks_exact(row_len.max(1)).enumerate() {
-            for Piece { strip, lanes, dims } in pieces(row, dim) {
+            for Piece { strip, lanes, dims } in pieces::<W>(row, dim) {
                 let targets = &mut block[strip * vectors..][kind.clone()];
                 for (target, source) in targets.iter_mut().zip(source.chunks_exact(dim)) {
-                    copy(&source[dims.clone()], &mut target.as_flattened_mut()[lanes.clone()]);
+                    copy::<_, W>(&source[dims.clone()], &mut target.as_flattened_mut()[lanes.clone()]);
                 }
             }
         }
@@ -70,24 +73,27 @@ impl Place {
 
     /// Strips → `[rows, kind, dim]`.
     #[inline(always)]
-    pub(super) fn store<T: Real>(&self, block: &[Strip<T>], rows: &mut [T]) {
+    pub(super) fn store<T: Real, const W: usize>(&self, block: &[Strip<T, W>], rows: &mut [T]) {
         let Self { vectors, ref kind, dim } = *self;
         for (row, target) in rows.chunks_exact_mut((kind.len() * dim).max(1)).enumerate() {
-            for Piece { strip, lanes, dims } in pieces(row, dim) {
+            for Piece { strip, lanes, dims } in pieces::<W>(row, dim) {
                 let sources = &block[strip * vectors..][kind.clone()];
                 for (source, target) in sources.iter().zip(target.chunks_exact_mut(dim)) {
-                    copy(&source.as_flattened()[lanes.clone()], &mut target[dims.clone()]);
+                    copy::<_, W>(&source.as_flattened()[lanes.clone()], &mut target[dims.clone()]);
                 }
             }
         }
     }
 }
 
-/// A copy that is two instructions where a row is a strip.
+/// A copy by whole packets, without a call where a row is made of these.
 #[inline(always)]
-fn copy<T: Real>(source: &[T], target: &mut [T]) {
-    match (<&[T; COLUMNS]>::try_from(source), <&mut [T; COLUMNS]>::try_from(&mut *target)) {
-        (Ok(source), Ok(target)) => *target = *source,
-        _ => target.copy_from_slice(source),
+fn copy<T: Real, const W: usize>(source: &[T], target: &mut [T]) {
+    let ((sources, source), (targets, target)) = (source.as_chunks::<W>(), target.as_chunks_mut::<W>());
+    for (target, source) in targets.iter_mut().zip(sources) {
+        *target = *source;
+    }
+    if !source.is_empty() {
+        target.copy_from_slice(source);
     }
 }

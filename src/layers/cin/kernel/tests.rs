@@ -76,7 +76,7 @@ impl Case<f64> {
 
     /// `Σ gradient ⊙ maps`
     fn value(&self) -> f64 {
-        let maps = self.forward(&Kernels::of::<Plain<f64>>());
+        let maps = self.forward(&Kernels::of::<Plain<f64, 8>>());
         maps.iter().zip(&self.gradient).map(|(map, gradient)| map * gradient).sum()
     }
 
@@ -120,11 +120,11 @@ impl<T: Real> Case<T> {
         Inputs { start: &self.start, feed: self.feed.as_deref() }
     }
 
-    fn forward(&self, kernels: &Kernels<T>) -> Vec<T> {
+    fn forward(&self, kernels: &dyn Passes<T>) -> Vec<T> {
         kernels.forward(&self.layer(), self.inputs())
     }
 
-    fn backward(&self, kernels: &Kernels<T>) -> Gradients<T> {
+    fn backward(&self, kernels: &dyn Passes<T>) -> Gradients<T> {
         kernels.backward(&self.layer(), self.inputs(), &self.gradient)
     }
 }
@@ -144,20 +144,27 @@ fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
+/// Kernels of two widths for exact comparisons: what holds for any of them holds for sixteen, whose code is large.
+fn exact_kernels() -> [Box<dyn Passes<f64>>; 2] {
+    [Box::new(Kernels::of::<Plain<f64, 8>>()), Box::new(Kernels::of::<Plain<f64, 2>>())]
+}
+
 #[test]
 fn forward_follows_the_equation() {
     for shape in SHAPES {
         let case = Case::new(shape);
-        // Sums in another order.
-        assert_near(&case.forward(&Kernels::of::<Plain<f64>>()), &case.equation(), 1e-12, &format!("{shape:?}"));
+        for kernels in exact_kernels() {
+            // Sums in another order.
+            assert_near(&case.forward(&*kernels), &case.equation(), 1e-12, &format!("{shape:?}"));
+        }
     }
 }
 
 #[test]
 fn gradients_are_central_differences() {
-    for shape in SHAPES {
+    for (shape, kernels) in SHAPES.into_iter().flat_map(|shape| exact_kernels().map(|kernels| (shape, kernels))) {
         let case = Case::new(shape);
-        let Gradients { start, feed, weight } = case.backward(&Kernels::of::<Plain<f64>>());
+        let Gradients { start, feed, weight } = case.backward(&*kernels);
         assert_eq!(feed.is_some(), case.feed.is_some());
         let mut inputs: Vec<(&str, Input, Vec<f64>)> =
             vec![("start", |case| &mut case.start, start), ("weight", |case| &mut case.weight, weight)];
@@ -177,15 +184,15 @@ fn gradients_are_central_differences() {
 
 #[test]
 fn this_processors_kernels_agree_with_the_portable_ones() {
-    let portable = Kernels::of::<Plain<f64>>();
+    let portable = Kernels::of::<Plain<f64, 8>>();
     for shape in SHAPES {
         let wide = Case::new(shape);
         let narrow = wide.narrow();
-        for kernels in [&*KERNELS, &Kernels::of::<Plain<f32>>()] {
+        for kernels in &all_kernels() {
             let what = format!("{shape:?}");
             // f32 against f64: sums of up to some thousand products, 6e-8 a rounding.
-            assert_near(&widen(&narrow.forward(kernels)), &wide.forward(&portable), 1e-5, &what);
-            let (found, expected) = (narrow.backward(kernels), wide.backward(&portable));
+            assert_near(&widen(&narrow.forward(&**kernels)), &wide.forward(&portable), 1e-5, &what);
+            let (found, expected) = (narrow.backward(&**kernels), wide.backward(&portable));
             assert_near(&widen(&found.start), &expected.start, 1e-5, &what);
             assert_near(&widen(&found.weight), &expected.weight, 1e-5, &what);
             assert_near(&widen(&found.feed.unwrap_or_default()), &expected.feed.unwrap_or_default(), 1e-5, &what);
@@ -199,7 +206,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
         let case = Case::new(shape).narrow();
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| (case.forward(&KERNELS), case.backward(&KERNELS)))
+            pool.install(|| (case.forward(&**KERNELS), case.backward(&**KERNELS)))
         };
         let expected = run(1);
         for threads in [2, 3, 7] {
@@ -212,8 +219,8 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 fn an_empty_batch_has_zero_gradients() {
     for fed in [0, 2] {
         let case = Case::new([0, 3, 2, 2, fed]);
-        let gradients = case.backward(&Kernels::of::<Plain<f64>>());
-        assert!(case.forward(&Kernels::of::<Plain<f64>>()).is_empty() && gradients.start.is_empty());
+        let gradients = case.backward(&Kernels::of::<Plain<f64, 8>>());
+        assert!(case.forward(&Kernels::of::<Plain<f64, 8>>()).is_empty() && gradients.start.is_empty());
         assert_eq!(gradients.weight, vec![0.0; case.weight.len()]);
     }
 }
@@ -222,7 +229,7 @@ fn an_empty_batch_has_zero_gradients() {
 fn what_is_not_a_number_stays_in_its_row() {
     let mut case = Case::new([11, 5, 4, 3, 0]).narrow();
     case.start[7] = f32::NAN;
-    let maps = case.forward(&KERNELS);
+    let maps = case.forward(&**KERNELS);
     assert!(maps[..12].iter().any(|value| value.is_nan()) && maps[12..].iter().all(|value| value.is_finite()));
 }
 
@@ -231,7 +238,7 @@ fn what_is_not_a_number_stays_in_its_row() {
 fn lengths_that_do_not_fit_are_refused() {
     let mut case = Case::new([4, 3, 3, 1, 2]);
     case.feed.as_mut().unwrap().pop();
-    case.forward(&Kernels::of::<Plain<f64>>());
+    case.forward(&Kernels::of::<Plain<f64, 8>>());
 }
 
 proptest! {
@@ -241,7 +248,7 @@ proptest! {
         batch in 1_usize..40, fields in 1_usize..12, dim in 1_usize..40, maps in 1_usize..14, fed in 0_usize..9
     ) {
         let case = Case::new([batch, fields, dim, maps, fed]).narrow();
-        let (together, gradients) = (case.forward(&KERNELS), case.backward(&KERNELS).start);
+        let (together, gradients) = (case.forward(&**KERNELS), case.backward(&**KERNELS).start);
         let cut = |values: &[f32], row: usize, count: usize| values[row * count * dim..][..count * dim].to_vec();
         for row in 0..batch {
             let alone = Case {
@@ -250,8 +257,8 @@ proptest! {
                 gradient: cut(&case.gradient, row, maps),
                 ..case.clone()
             };
-            prop_assert_eq!(alone.forward(&KERNELS), cut(&together, row, maps));
-            prop_assert_eq!(alone.backward(&KERNELS).start, cut(&gradients, row, fields));
+            prop_assert_eq!(alone.forward(&**KERNELS), cut(&together, row, maps));
+            prop_assert_eq!(alone.backward(&**KERNELS).start, cut(&gradients, row, fields));
         }
     }
 }

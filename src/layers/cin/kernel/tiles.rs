@@ -10,9 +10,9 @@ use crate::layers::lanes::{Lanes, Packet};
 
 /// `Σ_n weights[n] ⊗ inputs[n]` of some packets from `first`.
 #[inline(always)]
-fn sums<L: Lanes, const COUNT: usize>(
+fn sums<const W: usize, L: Lanes<W>, const COUNT: usize>(
     weights: &[[L::Real; TILE]],
-    inputs: &[Strip<L::Real>],
+    inputs: &[Strip<L::Real, W>],
     first: usize,
 ) -> [[L; COUNT]; TILE] {
     let mut sums = [[L::splat(L::Real::default()); COUNT]; TILE];
@@ -34,24 +34,28 @@ fn sums<L: Lanes, const COUNT: usize>(
 /// - vectors: `[strips, vectors]`
 /// - output: `[strips, maps]`
 #[inline(always)]
-pub(super) fn maps<L: Lanes>(plan: &Plan<L::Real>, vectors: &[Strip<L::Real>], output: &mut [Strip<L::Real>]) {
+pub(super) fn maps<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    vectors: &[Strip<L::Real, W>],
+    output: &mut [Strip<L::Real, W>],
+) {
     if L::TILE_ROWS >= 6 {
-        maps_of::<L, PACKETS>(plan, vectors, output);
+        maps_of::<W, L, PACKETS>(plan, vectors, output);
     } else {
-        maps_of::<L, 1>(plan, vectors, output);
+        maps_of::<W, L, 1>(plan, vectors, output);
     }
 }
 
 #[inline(always)]
-fn maps_of<L: Lanes, const COUNT: usize>(
-    plan: &Plan<L::Real>,
-    vectors: &[Strip<L::Real>],
-    output: &mut [Strip<L::Real>],
+fn maps_of<const W: usize, L: Lanes<W>, const COUNT: usize>(
+    plan: &Plan<L::Real, W>,
+    vectors: &[Strip<L::Real, W>],
+    output: &mut [Strip<L::Real, W>],
 ) {
     for tile in plan.forward.iter() {
         for (vectors, output) in vectors.chunks_exact(plan.vectors()).zip(output.chunks_exact_mut(plan.maps)) {
             for first in (0..PACKETS).step_by(COUNT) {
-                let sums = sums::<L, COUNT>(tile.weights, &vectors[tile.columns.clone()], first);
+                let sums = sums::<W, L, COUNT>(tile.weights, &vectors[tile.columns.clone()], first);
                 for (sums, &[vector, map]) in sums.iter().zip(&tile.pairs) {
                     let (vector, target) = (&vectors[vector], &mut output[map]);
                     for packet in 0..COUNT {
@@ -71,32 +75,32 @@ fn maps_of<L: Lanes, const COUNT: usize>(
 /// - output: `[strips, maps]`
 /// - gradients: `[strips, vectors]`
 #[inline(always)]
-pub(super) fn inputs<L: Lanes>(
-    plan: &Plan<L::Real>,
-    vectors: &[Strip<L::Real>],
-    output: &[Strip<L::Real>],
-    gradients: &mut [Strip<L::Real>],
+pub(super) fn inputs<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    vectors: &[Strip<L::Real, W>],
+    output: &[Strip<L::Real, W>],
+    gradients: &mut [Strip<L::Real, W>],
 ) {
     if L::TILE_ROWS >= 6 {
-        inputs_of::<L, PACKETS>(plan, vectors, output, gradients);
+        inputs_of::<W, L, PACKETS>(plan, vectors, output, gradients);
     } else {
-        inputs_of::<L, 1>(plan, vectors, output, gradients);
+        inputs_of::<W, L, 1>(plan, vectors, output, gradients);
     }
 }
 
 #[inline(always)]
-fn inputs_of<L: Lanes, const COUNT: usize>(
-    plan: &Plan<L::Real>,
-    vectors: &[Strip<L::Real>],
-    output: &[Strip<L::Real>],
-    gradients: &mut [Strip<L::Real>],
+fn inputs_of<const W: usize, L: Lanes<W>, const COUNT: usize>(
+    plan: &Plan<L::Real, W>,
+    vectors: &[Strip<L::Real, W>],
+    output: &[Strip<L::Real, W>],
+    gradients: &mut [Strip<L::Real, W>],
 ) {
     let count = plan.vectors();
     for tile in plan.inputs.iter() {
         let strips = vectors.chunks_exact(count).zip(output.chunks_exact(plan.maps));
         for ((vectors, output), gradients) in strips.zip(gradients.chunks_exact_mut(count)) {
             for first in (0..PACKETS).step_by(COUNT) {
-                let sums = sums::<L, COUNT>(tile.weights, output, first);
+                let sums = sums::<W, L, COUNT>(tile.weights, output, first);
                 for (sums, &[left, right]) in sums.iter().zip(&tile.pairs) {
                     for (own, other) in [(left, right), (right, left)] {
                         let (vector, target) = (&vectors[other], &mut gradients[own]);
@@ -113,7 +117,7 @@ fn inputs_of<L: Lanes, const COUNT: usize>(
 
 /// The first packets. A loop, because a closure's instructions would not be those of the function that it ends up in.
 #[inline(always)]
-pub(super) fn loads<L: Lanes, const COUNT: usize>(packets: &[Packet<L::Real>]) -> [L; COUNT] {
+pub(super) fn loads<const W: usize, L: Lanes<W>, const COUNT: usize>(packets: &[Packet<L::Real, W>]) -> [L; COUNT] {
     let mut loaded = [L::splat(L::Real::default()); COUNT];
     for (loaded, packet) in loaded.iter_mut().zip(&packets[..COUNT]) {
         *loaded = L::load(packet);

@@ -14,7 +14,7 @@ use super::{
     tiles::{self, ForwardLayer, InputGradient},
     weight_gradient::{WeightGradient, weight_gradient},
 };
-use crate::layers::lanes::{Lanes, Packet, Real, WIDTH};
+use crate::layers::lanes::{Lanes, Packet, Real};
 
 /// Some rows of a batch and where their output goes.
 pub(super) struct ForwardBlock<'a, T> {
@@ -26,7 +26,7 @@ pub(super) struct ForwardBlock<'a, T> {
 pub(super) struct BackwardChunk<'a, T> {
     pub(super) vectors: &'a [T],
     /// What [`forward_keeping`] left of each block; empty where it is to be computed again.
-    pub(super) kept: &'a [Vec<Packet<T>>],
+    pub(super) kept: &'a [Vec<T>],
     pub(super) gradient: &'a [T],
     pub(super) vector_gradients: &'a mut [T],
     /// Sums over the chunk: `W_C` of all layers, `W_R`, bias; zero at the start.
@@ -34,61 +34,66 @@ pub(super) struct BackwardChunk<'a, T> {
 }
 
 /// Scratch memory of [`forward`].
-pub(super) fn forward_packets<T: Real>(plan: &Plan<T>) -> usize {
+pub(super) fn forward_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
     4 * plan.state_packets()
 }
 
 /// Scratch memory of [`forward_keeping`].
-pub(super) fn keeping_packets<T: Real>(plan: &Plan<T>) -> usize {
+pub(super) fn keeping_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
     2 * plan.state_packets()
 }
 
 /// Scratch memory of [`backward`].
-pub(super) fn backward_packets<T: Real>(plan: &Plan<T>) -> usize {
+pub(super) fn backward_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
     5 * plan.state_packets() + kept_packets(plan)
 }
 
 /// Runs a block through the layers.
 #[inline(always)]
-pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, block: ForwardBlock<L::Real>, scratch: &mut [Packet<L::Real>]) {
+pub(super) fn forward<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    block: ForwardBlock<L::Real>,
+    scratch: &mut [Packet<L::Real, W>],
+) {
     let ForwardBlock { vectors, output } = block;
     let columns = vectors.len() / plan.fields;
     let [start, mut hidden, mut next, gate] = split(scratch, plan.state_packets());
     load(plan, vectors, start);
-    forward_layer::<L>(plan, 0, columns, [start, start], [hidden, gate]);
+    forward_layer::<W, L>(plan, 0, columns, [start, start], [hidden, gate]);
     for layer in 1..plan.layers {
-        forward_layer::<L>(plan, layer, columns, [hidden, start], [next, gate]);
+        forward_layer::<W, L>(plan, layer, columns, [hidden, start], [next, gate]);
         mem::swap(&mut hidden, &mut next);
     }
-    finish_forward::<L>(plan, hidden, gate, output);
+    finish_forward::<W, L>(plan, hidden, gate, output);
 }
 
 /// Does the same and leaves in `kept` what [`backward`] would otherwise compute again.
 #[inline(always)]
-pub(super) fn forward_keeping<L: Lanes>(
-    plan: &Plan<L::Real>,
+pub(super) fn forward_keeping<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
     block: ForwardBlock<L::Real>,
-    scratch: &mut [Packet<L::Real>],
-    kept: &mut [Packet<L::Real>],
+    scratch: &mut [Packet<L::Real, W>],
+    kept: &mut [L::Real],
 ) {
     let ForwardBlock { vectors, output } = block;
+    let (kept, _) = kept.as_chunks_mut();
     let [start, free] = split(scratch, plan.state_packets());
     load(plan, vectors, start);
-    pass_layers::<L>(plan, vectors.len() / plan.fields, start, kept);
-    finish_forward::<L>(plan, Passed::new(plan, start, kept).output(plan.layers - 1), free, output);
+    pass_layers::<W, L>(plan, vectors.len() / plan.fields, start, kept);
+    finish_forward::<W, L>(plan, Passed::new(plan, start, kept).output(plan.layers - 1), free, output);
 }
 
 /// The output of the last hidden state; `free` is overwritten.
 #[inline(always)]
-fn finish_forward<L: Lanes>(
-    plan: &Plan<L::Real>,
-    hidden: &[Packet<L::Real>],
-    free: &mut [Packet<L::Real>],
+fn finish_forward<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    hidden: &[Packet<L::Real, W>],
+    free: &mut [Packet<L::Real, W>],
     output: &mut [L::Real],
 ) {
     if plan.pooled {
         let columns = output.len();
-        pool::<L>(plan, hidden, &mut free[..packets(columns)]);
+        pool::<W, L>(plan, hidden, &mut free[..packets::<W>(columns)]);
         copy(output, &free.as_flattened()[..columns]);
     } else {
         store(plan, hidden, output);
@@ -97,12 +102,17 @@ fn finish_forward<L: Lanes>(
 
 /// Runs the blocks of a chunk through the layers and back.
 #[inline(always)]
-pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::Real>, scratch: &mut [Packet<L::Real>]) {
+pub(super) fn backward<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    chunk: BackwardChunk<L::Real>,
+    scratch: &mut [Packet<L::Real, W>],
+) {
     let BackwardChunk { vectors, kept, gradient, vector_gradients, sums } = chunk;
     let block_len = plan.block_rows * plan.row_len();
     let inputs = vectors.chunks(block_len).zip(gradient.chunks(plan.block_rows * plan.output_len()));
     for (index, ((vectors, gradient), target)) in inputs.zip(vector_gradients.chunks_mut(block_len)).enumerate() {
-        let mut block = BackwardBlock::new::<L>(plan, vectors, kept.get(index).map(Vec::as_slice), scratch);
+        let kept = kept.get(index).map(|kept| kept.as_chunks().0);
+        let mut block = BackwardBlock::new::<L>(plan, vectors, kept, scratch);
         block.load_gradient(gradient);
         for layer in (0..plan.layers).rev() {
             block.step::<L>(layer, sums);
@@ -113,18 +123,18 @@ pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::R
 
 /// One layer from `[hidden, start]` to `[output, gate]`.
 #[inline(always)]
-pub(super) fn forward_layer<L: Lanes>(
-    plan: &Plan<L::Real>,
+pub(super) fn forward_layer<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
     layer: usize,
     columns: usize,
-    [input, start]: [&[Packet<L::Real>]; 2],
-    [output, gate]: [&mut [Packet<L::Real>]; 2],
+    [input, start]: [&[Packet<L::Real, W>]; 2],
+    [output, gate]: [&mut [Packet<L::Real, W>]; 2],
 ) {
-    tiles::forward::<L>(
+    tiles::forward::<W, L>(
         ForwardLayer {
             form: plan.form,
             stride: plan.stride,
-            packets: packets(columns),
+            packets: packets::<W>(columns),
             weights: plan.forward.layer(layer),
             bias: plan.layer_bias(layer),
             input,
@@ -137,28 +147,28 @@ pub(super) fn forward_layer<L: Lanes>(
 }
 
 /// A block on its way back. Every buffer is `[fields, stride]` packets.
-struct BackwardBlock<'a, T> {
-    plan: &'a Plan<'a, T>,
+struct BackwardBlock<'a, T, const W: usize> {
+    plan: &'a Plan<'a, T, W>,
     columns: usize,
-    passed: Passed<'a, T>,
+    passed: Passed<'a, T, W>,
     /// Gradient of the layer's output, then of its residual.
-    gradient: &'a mut [Packet<T>],
+    gradient: &'a mut [Packet<T, W>],
     /// Gradient of `W_C` times the layer's input.
-    cross: &'a mut [Packet<T>],
+    cross: &'a mut [Packet<T, W>],
     /// Gradient of the layer's input.
-    next: &'a mut [Packet<T>],
+    next: &'a mut [Packet<T, W>],
     /// Gradient of `H(0)` through the products of [`Product::Base`].
-    start: &'a mut [Packet<T>],
+    start: &'a mut [Packet<T, W>],
 }
 
-impl<'a, T: Real> BackwardBlock<'a, T> {
+impl<'a, T: Real, const W: usize> BackwardBlock<'a, T, W> {
     /// A block with what was kept of its forward pass, or what that pass gives now.
     #[inline(always)]
-    fn new<L: Lanes<Real = T>>(
-        plan: &'a Plan<'a, T>,
+    fn new<L: Lanes<W, Real = T>>(
+        plan: &'a Plan<'a, T, W>,
         vectors: &[T],
-        kept: Option<&'a [Packet<T>]>,
-        scratch: &'a mut [Packet<T>],
+        kept: Option<&'a [Packet<T, W>]>,
+        scratch: &'a mut [Packet<T, W>],
     ) -> Self {
         let columns = vectors.len() / plan.fields;
         let (buffers, computed) = scratch.split_at_mut(5 * plan.state_packets());
@@ -171,7 +181,7 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
         let passed = if let Some(kept) = kept {
             kept
         } else {
-            pass_layers::<L>(plan, columns, input, computed);
+            pass_layers::<W, L>(plan, columns, input, computed);
             computed
         };
         Self { plan, columns, passed: Passed::new(plan, input, passed), gradient, cross, next, start }
@@ -193,7 +203,7 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
 
     /// Turns the gradient of `H(layer + 1)` into that of `H(layer)` and adds those of the layer's weights to `sums`.
     #[inline(always)]
-    fn step<L: Lanes<Real = T>>(&mut self, layer: usize, sums: &mut [T]) {
+    fn step<L: Lanes<W, Real = T>>(&mut self, layer: usize, sums: &mut [T]) {
         let (fields, layers) = (self.plan.fields, self.plan.layers);
         let (cross_sums, rest) = sums.split_at_mut(layers * fields * fields);
         let (residual_sums, bias_sums) = rest.split_at_mut(layers * fields * fields);
@@ -206,9 +216,9 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
 
     /// Turns the gradient of a layer's output into those of its two sums, and adds up that of its bias.
     #[inline(always)]
-    fn pass_activation<L: Lanes<Real = T>>(&mut self, layer: usize, bias_sums: &mut [T]) {
+    fn pass_activation<L: Lanes<W, Real = T>>(&mut self, layer: usize, bias_sums: &mut [T]) {
         let (form, stride) = (self.plan.form, self.plan.stride);
-        let count = packets(self.columns);
+        let count = packets::<W>(self.columns);
         let (input, output, gate) = (self.passed.input(layer), self.passed.output(layer), self.passed.gate(layer));
         let start = self.passed.start;
         for (field, bias_sum) in bias_sums.iter_mut().enumerate() {
@@ -244,28 +254,28 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
     }
 
     #[inline(always)]
-    fn add_weight_gradients<L: Lanes<Real = T>>(&self, layer: usize, cross_sums: &mut [T], residual_sums: &mut [T]) {
+    fn add_weight_gradients<L: Lanes<W, Real = T>>(&self, layer: usize, cross_sums: &mut [T], residual_sums: &mut [T]) {
         let plan = self.plan;
         let pass = WeightGradient {
             stride: plan.stride,
-            packets: packets(self.columns),
+            packets: packets::<W>(self.columns),
             input: self.passed.input(layer),
             cross: if plan.form.is_merged() { self.gradient } else { self.cross },
             residual: self.gradient,
             cross_sums,
             residual_sums,
         };
-        weight_gradient::<L>(plan.form, pass, plan.fields, plan.tile_rows);
+        weight_gradient::<W, L>(plan.form, pass, plan.fields, plan.tile_rows);
     }
 
     /// Turns the gradients of a layer's two sums into that of its input.
     #[inline(always)]
-    fn pass_products<L: Lanes<Real = T>>(&mut self, layer: usize) {
+    fn pass_products<L: Lanes<W, Real = T>>(&mut self, layer: usize) {
         let plan = self.plan;
         let pass = InputGradient {
             form: plan.form,
             stride: plan.stride,
-            packets: packets(self.columns),
+            packets: packets::<W>(self.columns),
             weights: plan.backward.layer(layer),
             input: self.passed.input(layer),
             gate: self.passed.gate(layer),
@@ -273,12 +283,12 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
             residual: self.gradient,
             output: self.next,
         };
-        tiles::input_gradient::<L>(pass, &plan.backward.tiles);
+        tiles::input_gradient::<W, L>(pass, &plan.backward.tiles);
     }
 
     /// Writes the gradient of `H(0)`.
     #[inline(always)]
-    fn finish<L: Lanes<Real = T>>(&mut self, target: &mut [T]) {
+    fn finish<L: Lanes<W, Real = T>>(&mut self, target: &mut [T]) {
         if self.plan.form.product == Product::Base {
             for (gradient, start) in self.gradient.iter_mut().zip(&*self.start) {
                 L::load(gradient).plus(L::load(start)).store(gradient);
@@ -289,8 +299,8 @@ impl<'a, T: Real> BackwardBlock<'a, T> {
 }
 
 /// `[rows, fields, dim]` → `[fields, columns]`, padded.
-fn load<T: Real>(plan: &Plan<T>, vectors: &[T], target: &mut [Packet<T>]) {
-    let (columns, stride) = (vectors.len() / plan.fields, plan.stride * WIDTH);
+fn load<T: Real, const W: usize>(plan: &Plan<T, W>, vectors: &[T], target: &mut [Packet<T, W>]) {
+    let (columns, stride) = (vectors.len() / plan.fields, plan.stride * W);
     let target = target.as_flattened_mut();
     for (row, vectors) in vectors.chunks_exact(plan.row_len()).enumerate() {
         for (field, vector) in vectors.chunks_exact(plan.dim).enumerate() {
@@ -304,8 +314,8 @@ fn load<T: Real>(plan: &Plan<T>, vectors: &[T], target: &mut [Packet<T>]) {
 }
 
 /// `[fields, columns]` → `[rows, fields, dim]`
-fn store<T: Real>(plan: &Plan<T>, source: &[Packet<T>], vectors: &mut [T]) {
-    let stride = plan.stride * WIDTH;
+fn store<T: Real, const W: usize>(plan: &Plan<T, W>, source: &[Packet<T, W>], vectors: &mut [T]) {
+    let stride = plan.stride * W;
     let source = source.as_flattened();
     for (row, vectors) in vectors.chunks_exact_mut(plan.row_len()).enumerate() {
         for (field, vector) in vectors.chunks_exact_mut(plan.dim).enumerate() {
@@ -316,7 +326,11 @@ fn store<T: Real>(plan: &Plan<T>, source: &[Packet<T>], vectors: &mut [T]) {
 
 /// The sum over the fields.
 #[inline(always)]
-fn pool<L: Lanes>(plan: &Plan<L::Real>, source: &[Packet<L::Real>], target: &mut [Packet<L::Real>]) {
+fn pool<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    source: &[Packet<L::Real, W>],
+    target: &mut [Packet<L::Real, W>],
+) {
     for (at, target) in target.iter_mut().enumerate() {
         let mut sum = L::splat(L::Real::default());
         for field in 0..plan.fields {
@@ -328,8 +342,9 @@ fn pool<L: Lanes>(plan: &Plan<L::Real>, source: &[Packet<L::Real>], target: &mut
 
 /// Copies a short slice without a call of the C library.
 fn copy<T: Copy>(target: &mut [T], source: &[T]) {
-    let (targets, target_end) = target.as_chunks_mut::<WIDTH>();
-    let (sources, source_end) = source.as_chunks::<WIDTH>();
+    const PIECE: usize = 8;
+    let (targets, target_end) = target.as_chunks_mut::<PIECE>();
+    let (sources, source_end) = source.as_chunks::<PIECE>();
     for (target, source) in targets.iter_mut().zip(sources) {
         *target = *source;
     }
@@ -339,7 +354,10 @@ fn copy<T: Copy>(target: &mut [T], source: &[T]) {
 }
 
 /// Cuts memory into buffers of `size` packets.
-fn split<T, const COUNT: usize>(memory: &mut [Packet<T>], size: usize) -> [&mut [Packet<T>]; COUNT] {
+fn split<T, const W: usize, const COUNT: usize>(
+    memory: &mut [Packet<T, W>],
+    size: usize,
+) -> [&mut [Packet<T, W>]; COUNT] {
     let mut buffers = memory.chunks_exact_mut(size);
     array::from_fn(|_| buffers.next().expect("scratch memory holds all buffers"))
 }

@@ -7,8 +7,6 @@
 //!
 //! `plan.rs` holds what blocks share, `block.rs` one block's passes, `passed.rs` what it keeps, `tiles.rs` and `weight_gradient.rs` the products.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
 mod block;
 mod passed;
 mod plan;
@@ -16,6 +14,8 @@ mod plan;
 mod tests;
 mod tiles;
 mod weight_gradient;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use std::sync::LazyLock;
 
@@ -27,7 +27,7 @@ use self::{
     passed::kept_packets,
     plan::Plan,
 };
-use crate::layers::lanes::{Lanes, Packet, Plain, Real, WIDTH};
+use crate::layers::lanes::{Lanes, Packet, Plain, Real, add_chunks};
 
 /// What a layer multiplies with what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +129,7 @@ const KEPT_BYTES: usize = 64 << 20;
 /// Hidden states of a forward pass for the backward pass, block by block, or nothing. Its memory serves the next step.
 #[derive(Debug)]
 #[expect(private_bounds, reason = "numbers of 32 bits, and of 64 in tests")]
-pub struct Kept<T: Real = f32>(Vec<Vec<Packet<T>>>);
+pub struct Kept<T: Real = f32>(Vec<Vec<T>>);
 
 #[expect(private_bounds, reason = "numbers of 32 bits, and of 64 in tests")]
 impl<T: Real> Kept<T> {
@@ -141,17 +141,17 @@ impl<T: Real> Drop for Kept<T> {
     /// Fresh memory would be cleared by the system at every step.
     fn drop(&mut self) {
         let mut spare = T::spare();
-        let bytes = |blocks: &[Vec<Packet<T>>]| blocks.iter().map(|block| size_of_val(&block[..])).sum::<usize>();
+        let bytes = |blocks: &[Vec<T>]| blocks.iter().map(|block| size_of_val(&block[..])).sum::<usize>();
         if bytes(&spare) + bytes(&self.0) <= KEPT_BYTES {
             spare.append(&mut self.0);
         }
     }
 }
 
-/// A buffer of so many packets, holding anything.
-fn buffer<T: Real>(packets: usize) -> Vec<Packet<T>> {
+/// A buffer of so many numbers, holding anything.
+fn buffer<T: Real>(length: usize) -> Vec<T> {
     let spare = T::spare().pop();
-    spare.filter(|spare| spare.len() == packets).unwrap_or_else(|| vec![[T::default(); WIDTH]; packets])
+    spare.filter(|spare| spare.len() == length).unwrap_or_else(|| vec![T::default(); length])
 }
 
 /// Runs the stack; `pooled` sums the result over the fields.
@@ -204,37 +204,69 @@ pub fn backward(
 }
 
 /// The fastest kernels that this processor runs.
-static KERNELS: LazyLock<Kernels<f32>> = LazyLock::new(|| {
+static KERNELS: LazyLock<Box<dyn Passes>> = LazyLock::new(|| all_kernels().swap_remove(0));
+
+/// All kernels that this processor runs, the fastest first.
+fn all_kernels() -> Vec<Box<dyn Passes>> {
+    let mut all: Vec<Box<dyn Passes>> = vec![Box::new(Kernels::of::<Plain<f32, 8>>())];
     #[cfg(target_arch = "x86_64")]
-    if let Some(kernels) = avx2::kernels() {
-        return kernels;
-    }
-    Kernels::of::<Plain<f32>>()
-});
-
-/// A block's forward pass that leaves in its last argument what the backward pass would else compute again.
-type KeepingBlock<T> = fn(&Plan<T>, ForwardBlock<T>, &mut [Packet<T>], &mut [Packet<T>]);
-
-/// One block's forward pass and one chunk's backward pass, compiled for some instructions.
-struct Kernels<T> {
-    /// [`Lanes::TILE_ROWS`] of these instructions.
-    tile_rows: usize,
-    forward_block: fn(&Plan<T>, ForwardBlock<T>, &mut [Packet<T>]),
-    keeping_block: KeepingBlock<T>,
-    backward_chunk: fn(&Plan<T>, BackwardChunk<T>, &mut [Packet<T>]),
+    all.splice(0..0, x86::kernels());
+    all
 }
 
-impl<T: Real> Kernels<T> {
+/// The stack's passes, with vectors of any width.
+trait Passes<T: Real = f32>: Send + Sync {
+    fn forward(&self, form: Form, weights: &Weights<T>, vectors: &[T], dim: usize, pooled: bool, output: &mut [T]);
+    /// Keeps nothing where that would be more than `most_bytes`.
+    #[expect(clippy::too_many_arguments, reason = "a forward pass and a bound")]
+    fn forward_keeping(
+        &self,
+        form: Form,
+        weights: &Weights<T>,
+        vectors: &[T],
+        dim: usize,
+        pooled: bool,
+        output: &mut [T],
+        most_bytes: usize,
+    ) -> Kept<T>;
+    #[expect(clippy::too_many_arguments, reason = "a forward pass, what it kept, and the gradient of its output")]
+    fn backward(
+        &self,
+        form: Form,
+        weights: &Weights<T>,
+        vectors: &[T],
+        dim: usize,
+        pooled: bool,
+        kept: &Kept<T>,
+        gradient: &[T],
+    ) -> Gradients<T>;
+}
+
+/// A block's forward pass that leaves in its last argument what the backward pass would else compute again.
+type KeepingBlock<T, const W: usize> = fn(&Plan<T, W>, ForwardBlock<T>, &mut [Packet<T, W>], &mut [T]);
+
+/// One block's forward pass and one chunk's backward pass, compiled for some instructions.
+struct Kernels<T, const W: usize> {
+    /// [`Lanes::TILE_ROWS`] of these instructions.
+    tile_rows: usize,
+    forward_block: fn(&Plan<T, W>, ForwardBlock<T>, &mut [Packet<T, W>]),
+    keeping_block: KeepingBlock<T, W>,
+    backward_chunk: fn(&Plan<T, W>, BackwardChunk<T>, &mut [Packet<T, W>]),
+}
+
+impl<T: Real, const W: usize> Kernels<T, W> {
     /// Kernels of vectors that any processor of the target has.
-    fn of<L: Lanes<Real = T>>() -> Self {
+    fn of<L: Lanes<W, Real = T>>() -> Self {
         Self {
             tile_rows: L::TILE_ROWS,
-            forward_block: block::forward::<L>,
-            keeping_block: block::forward_keeping::<L>,
-            backward_chunk: block::backward::<L>,
+            forward_block: block::forward::<W, L>,
+            keeping_block: block::forward_keeping::<W, L>,
+            backward_chunk: block::backward::<W, L>,
         }
     }
+}
 
+impl<T: Real, const W: usize> Passes<T> for Kernels<T, W> {
     fn forward(&self, form: Form, weights: &Weights<T>, vectors: &[T], dim: usize, pooled: bool, output: &mut [T]) {
         let batch = weights.check(vectors, dim);
         let plan = Plan::new(form, weights, [batch, dim], pooled, self.tile_rows);
@@ -247,7 +279,6 @@ impl<T: Real> Kernels<T> {
         });
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a forward pass and a bound")]
     fn forward_keeping(
         &self,
         form: Form,
@@ -261,14 +292,14 @@ impl<T: Real> Kernels<T> {
         let batch = weights.check(vectors, dim);
         let plan = Plan::new(form, weights, [batch, dim], pooled, self.tile_rows);
         let blocks = batch.div_ceil(plan.block_rows);
-        if blocks * kept_packets(&plan) * size_of::<Packet<T>>() > most_bytes {
+        if blocks * kept_packets(&plan) * size_of::<Packet<T, W>>() > most_bytes {
             self.forward(form, weights, vectors, dim, pooled, output);
             return Kept::NOTHING;
         }
         assert_eq!(output.len(), batch * plan.output_len(), "the output has {} numbers a row", plan.output_len());
         let blocks = output.par_chunks_mut(plan.block_rows * plan.output_len());
         let blocks = blocks.zip(vectors.par_chunks(plan.block_rows * plan.row_len())).map(|(output, vectors)| {
-            let mut kept = buffer(kept_packets(&plan));
+            let mut kept = buffer(W * kept_packets(&plan));
             T::with_scratch(block::keeping_packets(&plan), |scratch| {
                 (self.keeping_block)(&plan, ForwardBlock { vectors, output }, scratch, &mut kept);
             });
@@ -277,7 +308,6 @@ impl<T: Real> Kernels<T> {
         Kept(blocks.collect())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a forward pass, what it kept, and the gradient of its output")]
     fn backward(
         &self,
         form: Form,
@@ -294,7 +324,7 @@ impl<T: Real> Kernels<T> {
         assert_eq!(gradient.len(), expected, "the gradient is shaped as the output");
         let kept = &kept.0;
         let is_of_this_pass = kept.len() == batch.div_ceil(plan.block_rows)
-            && kept.iter().all(|block| block.len() == kept_packets(&plan));
+            && kept.iter().all(|block| block.len() == W * kept_packets(&plan));
         assert!(kept.is_empty() || is_of_this_pass, "what was kept is of a pass of this shape");
         let rows = plan.chunk_rows(batch);
         let chunk_blocks = rows / plan.block_rows;
@@ -321,15 +351,4 @@ impl<T: Clone> Gradients<T> {
         let (residual, bias) = rest.split_at(weights.residual.len());
         Self { vectors, cross: cross.to_vec(), residual: residual.to_vec(), bias: bias.to_vec() }
     }
-}
-
-/// Adds all chunks' sums to the first one's, in order.
-fn add_chunks<T: Real>(sums: &mut [T], length: usize) -> &[T] {
-    let (total, others) = sums.split_at_mut(length);
-    for chunk in others.chunks_exact(length) {
-        for (total, &part) in total.iter_mut().zip(chunk) {
-            *total += part;
-        }
-    }
-    total
 }

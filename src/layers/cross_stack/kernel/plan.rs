@@ -1,7 +1,7 @@
 //! What every block of one call shares: the stack's shape, and its weights in the order in which tiles read them.
 
 use super::{Form, Weights};
-use crate::layers::lanes::{Real, WIDTH};
+use crate::layers::lanes::Real;
 
 /// About how many columns (rows of the batch times dims) one block has, so that it stays in the second cache.
 const BLOCK_COLUMNS: usize = 256;
@@ -10,7 +10,7 @@ const BLOCK_COLUMNS: usize = 256;
 const CHUNKS: usize = 16;
 
 /// The shared part of one call.
-pub(super) struct Plan<'a, T> {
+pub(super) struct Plan<'a, T, const W: usize> {
     pub(super) form: Form,
     /// Whether the output is summed over the fields.
     pub(super) pooled: bool,
@@ -31,7 +31,7 @@ pub(super) struct Plan<'a, T> {
     pub(super) stride: usize,
 }
 
-impl<'a, T: Real> Plan<'a, T> {
+impl<'a, T: Real, const W: usize> Plan<'a, T, W> {
     pub(super) fn new(
         form: Form,
         weights: &Weights<'a, T>,
@@ -42,7 +42,7 @@ impl<'a, T: Real> Plan<'a, T> {
         let &Weights { bias, layers, fields, .. } = weights;
         let block_rows = (BLOCK_COLUMNS / dim).clamp(1, batch.max(1));
         // Two packets more than needed: a stride of a power of two would send all fields to the same cache lines.
-        let stride = packets(block_rows * dim) + 2;
+        let stride = packets::<W>(block_rows * dim) + 2;
         // A merged sum holds product and residual; otherwise each needs registers of its own.
         let forward_rows = if form.is_merged() { tile_rows } else { tile_rows / 2 };
         let forward = Packed::new(weights, forward_rows, false);
@@ -86,8 +86,8 @@ impl<'a, T: Real> Plan<'a, T> {
 }
 
 /// Packets for so many columns, an even number because tiles are two packets wide.
-pub(super) fn packets(columns: usize) -> usize {
-    columns.div_ceil(2 * WIDTH) * 2
+pub(super) fn packets<const W: usize>(columns: usize) -> usize {
+    columns.div_ceil(2 * W) * 2
 }
 
 /// Neighbouring fields whose sums are held in registers together.

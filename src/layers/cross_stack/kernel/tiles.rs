@@ -9,30 +9,30 @@ use super::{Activation, Form, Product, plan::Tile};
 use crate::layers::lanes::{Lanes, Packet, with_rows};
 
 /// The two streams of a product, read for one field and two packets of columns.
-trait Streams<L: Lanes> {
+trait Streams<const W: usize, L: Lanes<W>> {
     fn residual(&self, at: usize) -> [L; 2];
     fn cross(&self, at: usize, residual: [L; 2]) -> [L; 2];
 }
 
 /// One buffer for both.
-struct Same<'a, T>(&'a [Packet<T>]);
+struct Same<'a, T, const W: usize>(&'a [Packet<T, W>]);
 
 /// The cross stream is the square of the residual's.
-struct Squared<'a, T>(&'a [Packet<T>]);
+struct Squared<'a, T, const W: usize>(&'a [Packet<T, W>]);
 
 /// A buffer each.
-struct Both<'a, T> {
-    cross: &'a [Packet<T>],
-    residual: &'a [Packet<T>],
+struct Both<'a, T, const W: usize> {
+    cross: &'a [Packet<T, W>],
+    residual: &'a [Packet<T, W>],
 }
 
 #[inline(always)]
-fn load_pair<L: Lanes>(packets: &[Packet<L::Real>], at: usize) -> [L; 2] {
+fn load_pair<const W: usize, L: Lanes<W>>(packets: &[Packet<L::Real, W>], at: usize) -> [L; 2] {
     let pair = &packets[at..][..2];
     [L::load(&pair[0]), L::load(&pair[1])]
 }
 
-impl<L: Lanes> Streams<L> for Same<'_, L::Real> {
+impl<const W: usize, L: Lanes<W>> Streams<W, L> for Same<'_, L::Real, W> {
     #[inline(always)]
     fn residual(&self, at: usize) -> [L; 2] {
         load_pair(self.0, at)
@@ -44,7 +44,7 @@ impl<L: Lanes> Streams<L> for Same<'_, L::Real> {
     }
 }
 
-impl<L: Lanes> Streams<L> for Squared<'_, L::Real> {
+impl<const W: usize, L: Lanes<W>> Streams<W, L> for Squared<'_, L::Real, W> {
     #[inline(always)]
     fn residual(&self, at: usize) -> [L; 2] {
         load_pair(self.0, at)
@@ -56,7 +56,7 @@ impl<L: Lanes> Streams<L> for Squared<'_, L::Real> {
     }
 }
 
-impl<L: Lanes> Streams<L> for Both<'_, L::Real> {
+impl<const W: usize, L: Lanes<W>> Streams<W, L> for Both<'_, L::Real, W> {
     #[inline(always)]
     fn residual(&self, at: usize) -> [L; 2] {
         load_pair(self.residual, at)
@@ -70,7 +70,11 @@ impl<L: Lanes> Streams<L> for Both<'_, L::Real> {
 
 /// Adds one stream's field to the sums of a tile.
 #[inline(always)]
-fn accumulate<L: Lanes, const ROWS: usize>(sums: &mut [[L; 2]; ROWS], weights: &[L::Real; ROWS], values: [L; 2]) {
+fn accumulate<const W: usize, L: Lanes<W>, const ROWS: usize>(
+    sums: &mut [[L; 2]; ROWS],
+    weights: &[L::Real; ROWS],
+    values: [L; 2],
+) {
     for row in 0..ROWS {
         let weight = L::splat(weights[row]);
         sums[row][0] = sums[row][0].plus_product(weight, values[0]);
@@ -80,7 +84,7 @@ fn accumulate<L: Lanes, const ROWS: usize>(sums: &mut [[L; 2]; ROWS], weights: &
 
 /// `start + W_C · cross + W_R · residual` of a tile's rows.
 #[inline(always)]
-fn merged_sums<L: Lanes, S: Streams<L>, const ROWS: usize>(
+fn merged_sums<const W: usize, L: Lanes<W>, S: Streams<W, L>, const ROWS: usize>(
     weights: &[L::Real],
     streams: &S,
     [at, stride]: [usize; 2],
@@ -101,7 +105,7 @@ fn merged_sums<L: Lanes, S: Streams<L>, const ROWS: usize>(
 
 /// `[W_C · cross, W_R · residual]` of a tile's rows.
 #[inline(always)]
-fn separate_sums<L: Lanes, S: Streams<L>, const ROWS: usize>(
+fn separate_sums<const W: usize, L: Lanes<W>, S: Streams<W, L>, const ROWS: usize>(
     weights: &[L::Real],
     streams: &S,
     [at, stride]: [usize; 2],
@@ -132,47 +136,51 @@ fn weights_of_tile<T>(weights: &[T], fields: usize, tile: Tile) -> &[T] {
 }
 
 /// One layer of the forward pass. Buffers are `[fields, stride]` packets.
-pub(super) struct ForwardLayer<'a, T> {
+pub(super) struct ForwardLayer<'a, T, const W: usize> {
     pub(super) form: Form,
     pub(super) stride: usize,
     /// Packets in use, an even number.
     pub(super) packets: usize,
     pub(super) weights: &'a [T],
     pub(super) bias: &'a [T],
-    pub(super) input: &'a [Packet<T>],
+    pub(super) input: &'a [Packet<T, W>],
     /// `H(0)`
-    pub(super) start: &'a [Packet<T>],
-    pub(super) output: &'a mut [Packet<T>],
+    pub(super) start: &'a [Packet<T, W>],
+    pub(super) output: &'a mut [Packet<T, W>],
     /// `W_C H` or its ReLU, where sums are separate.
-    pub(super) gate: &'a mut [Packet<T>],
+    pub(super) gate: &'a mut [Packet<T, W>],
 }
 
 /// Runs one layer.
 #[inline(always)]
-pub(super) fn forward<L: Lanes>(mut layer: ForwardLayer<L::Real>, tiles: &[Tile]) {
+pub(super) fn forward<const W: usize, L: Lanes<W>>(mut layer: ForwardLayer<L::Real, W>, tiles: &[Tile]) {
     for at in (0..layer.packets).step_by(2) {
         for &tile in tiles {
             if layer.form.is_merged() {
-                with_rows!(tile.rows, forward_merged::<L>(&mut layer, tile, at));
+                with_rows!(tile.rows, forward_merged::<W, L>(&mut layer, tile, at));
             } else if layer.form.is_square() {
                 let streams = Squared(layer.input);
-                with_rows!(tile.rows, forward_separate::<L, _>(&mut layer, &streams, tile, at));
+                with_rows!(tile.rows, forward_separate::<W, L, _>(&mut layer, &streams, tile, at));
             } else {
                 let streams = Same(layer.input);
-                with_rows!(tile.rows, forward_separate::<L, _>(&mut layer, &streams, tile, at));
+                with_rows!(tile.rows, forward_separate::<W, L, _>(&mut layer, &streams, tile, at));
             }
         }
     }
 }
 
 #[inline(always)]
-fn forward_merged<L: Lanes, const ROWS: usize>(layer: &mut ForwardLayer<L::Real>, tile: Tile, at: usize) {
+fn forward_merged<const W: usize, L: Lanes<W>, const ROWS: usize>(
+    layer: &mut ForwardLayer<L::Real, W>,
+    tile: Tile,
+    at: usize,
+) {
     let weights = weights_of_tile(layer.weights, layer.bias.len(), tile);
     let mut bias = [L::splat(L::Real::default()); ROWS];
     for (bias, &value) in bias.iter_mut().zip(&layer.bias[tile.field..][..ROWS]) {
         *bias = L::splat(value);
     }
-    let sums = merged_sums::<L, _, ROWS>(weights, &Squared(layer.input), [at, layer.stride], bias);
+    let sums = merged_sums::<W, L, _, ROWS>(weights, &Squared(layer.input), [at, layer.stride], bias);
     let relu = layer.form.activation == Activation::Relu;
     for (row, sums) in sums.into_iter().enumerate() {
         let output = &mut layer.output[(tile.field + row) * layer.stride + at..][..2];
@@ -183,14 +191,14 @@ fn forward_merged<L: Lanes, const ROWS: usize>(layer: &mut ForwardLayer<L::Real>
 }
 
 #[inline(always)]
-fn forward_separate<L: Lanes, S: Streams<L>, const ROWS: usize>(
-    layer: &mut ForwardLayer<L::Real>,
+fn forward_separate<const W: usize, L: Lanes<W>, S: Streams<W, L>, const ROWS: usize>(
+    layer: &mut ForwardLayer<L::Real, W>,
     streams: &S,
     tile: Tile,
     at: usize,
 ) {
     let weights = weights_of_tile(layer.weights, layer.bias.len(), tile);
-    let [cross, residual] = separate_sums::<L, S, ROWS>(weights, streams, [at, layer.stride]);
+    let [cross, residual] = separate_sums::<W, L, S, ROWS>(weights, streams, [at, layer.stride]);
     for row in 0..ROWS {
         let bias = L::splat(layer.bias[tile.field + row]);
         for half in 0..2 {
@@ -214,25 +222,25 @@ fn forward_separate<L: Lanes, S: Streams<L>, const ROWS: usize>(
 }
 
 /// From the gradients of a layer's two sums to that of its input. Buffers are `[fields, stride]` packets.
-pub(super) struct InputGradient<'a, T> {
+pub(super) struct InputGradient<'a, T, const W: usize> {
     pub(super) form: Form,
     pub(super) stride: usize,
     /// Packets in use, an even number.
     pub(super) packets: usize,
     /// The transposed weights.
     pub(super) weights: &'a [T],
-    pub(super) input: &'a [Packet<T>],
-    pub(super) gate: &'a [Packet<T>],
+    pub(super) input: &'a [Packet<T, W>],
+    pub(super) gate: &'a [Packet<T, W>],
     /// Gradient of `W_C` times its input.
-    pub(super) cross: &'a [Packet<T>],
+    pub(super) cross: &'a [Packet<T, W>],
     /// Gradient of `W_R H`.
-    pub(super) residual: &'a [Packet<T>],
-    pub(super) output: &'a mut [Packet<T>],
+    pub(super) residual: &'a [Packet<T, W>],
+    pub(super) output: &'a mut [Packet<T, W>],
 }
 
 /// Computes the gradient of a layer's input.
 #[inline(always)]
-pub(super) fn input_gradient<L: Lanes>(mut pass: InputGradient<L::Real>, tiles: &[Tile]) {
+pub(super) fn input_gradient<const W: usize, L: Lanes<W>>(mut pass: InputGradient<L::Real, W>, tiles: &[Tile]) {
     let fields: usize = tiles.iter().map(|tile| tile.rows).sum();
     for at in (0..pass.packets).step_by(2) {
         for &tile in tiles {
@@ -240,11 +248,11 @@ pub(super) fn input_gradient<L: Lanes>(mut pass: InputGradient<L::Real>, tiles: 
             let both = Both { cross: pass.cross, residual: pass.residual };
             if pass.form.is_merged() {
                 let same = Same(pass.residual);
-                with_rows!(tile.rows, input_separate::<L, _>(&mut pass, weights, &same, tile, at));
+                with_rows!(tile.rows, input_separate::<W, L, _>(&mut pass, weights, &same, tile, at));
             } else if pass.form.is_square() {
-                with_rows!(tile.rows, input_separate::<L, _>(&mut pass, weights, &both, tile, at));
+                with_rows!(tile.rows, input_separate::<W, L, _>(&mut pass, weights, &both, tile, at));
             } else {
-                with_rows!(tile.rows, input_merged::<L, _>(&mut pass, weights, &both, tile, at));
+                with_rows!(tile.rows, input_merged::<W, L, _>(&mut pass, weights, &both, tile, at));
             }
         }
     }
@@ -252,14 +260,14 @@ pub(super) fn input_gradient<L: Lanes>(mut pass: InputGradient<L::Real>, tiles: 
 
 /// `W_Rᵀ residual + 2 H ⊙ W_Cᵀ cross`, for the square.
 #[inline(always)]
-fn input_separate<L: Lanes, S: Streams<L>, const ROWS: usize>(
-    pass: &mut InputGradient<L::Real>,
+fn input_separate<const W: usize, L: Lanes<W>, S: Streams<W, L>, const ROWS: usize>(
+    pass: &mut InputGradient<L::Real, W>,
     weights: &[L::Real],
     streams: &S,
     tile: Tile,
     at: usize,
 ) {
-    let [cross, residual] = separate_sums::<L, S, ROWS>(weights, streams, [at, pass.stride]);
+    let [cross, residual] = separate_sums::<W, L, S, ROWS>(weights, streams, [at, pass.stride]);
     for row in 0..ROWS {
         for half in 0..2 {
             let place = (tile.field + row) * pass.stride + at + half;
@@ -271,15 +279,15 @@ fn input_separate<L: Lanes, S: Streams<L>, const ROWS: usize>(
 
 /// `W_Rᵀ residual + W_Cᵀ cross`, and `residual ⊙ gate` where the input is also the gate's partner.
 #[inline(always)]
-fn input_merged<L: Lanes, S: Streams<L>, const ROWS: usize>(
-    pass: &mut InputGradient<L::Real>,
+fn input_merged<const W: usize, L: Lanes<W>, S: Streams<W, L>, const ROWS: usize>(
+    pass: &mut InputGradient<L::Real, W>,
     weights: &[L::Real],
     streams: &S,
     tile: Tile,
     at: usize,
 ) {
     let zero = [L::splat(L::Real::default()); ROWS];
-    let sums = merged_sums::<L, S, ROWS>(weights, streams, [at, pass.stride], zero);
+    let sums = merged_sums::<W, L, S, ROWS>(weights, streams, [at, pass.stride], zero);
     for (row, sums) in sums.into_iter().enumerate() {
         for (half, mut sum) in sums.into_iter().enumerate() {
             let place = (tile.field + row) * pass.stride + at + half;

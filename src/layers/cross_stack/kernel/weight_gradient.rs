@@ -11,12 +11,12 @@ use super::{
 use crate::layers::lanes::{Lanes, Packet, with_rows};
 
 /// From a layer's input and the gradients of its two sums to those of its matrices. Buffers are `[fields, stride]`.
-pub(super) struct WeightGradient<'a, T> {
+pub(super) struct WeightGradient<'a, T, const W: usize> {
     pub(super) stride: usize,
     pub(super) packets: usize,
-    pub(super) input: &'a [Packet<T>],
-    pub(super) cross: &'a [Packet<T>],
-    pub(super) residual: &'a [Packet<T>],
+    pub(super) input: &'a [Packet<T, W>],
+    pub(super) cross: &'a [Packet<T, W>],
+    pub(super) residual: &'a [Packet<T, W>],
     /// `[fields, fields]`, added to.
     pub(super) cross_sums: &'a mut [T],
     /// `[fields, fields]`, added to.
@@ -26,19 +26,19 @@ pub(super) struct WeightGradient<'a, T> {
 /// Adds the gradients of `W_C` and `W_R`: sums over the columns of `cross · input` (squared or not) and
 /// `residual · input`.
 #[inline(always)]
-pub(super) fn weight_gradient<L: Lanes>(
+pub(super) fn weight_gradient<const W: usize, L: Lanes<W>>(
     form: Form,
-    mut pass: WeightGradient<L::Real>,
+    mut pass: WeightGradient<L::Real, W>,
     fields: usize,
     tile_rows: usize,
 ) {
     for tile in tiles(fields, tile_rows) {
         if form.is_merged() {
-            with_rows!(tile.rows, weight_tile::<L, SquareOfOne>(&mut pass, fields, tile));
+            with_rows!(tile.rows, weight_tile::<W, L, SquareOfOne>(&mut pass, fields, tile));
         } else if form.is_square() {
-            with_rows!(tile.rows, weight_tile::<L, SquareOfTwo>(&mut pass, fields, tile));
+            with_rows!(tile.rows, weight_tile::<W, L, SquareOfTwo>(&mut pass, fields, tile));
         } else {
-            with_rows!(tile.rows, weight_tile::<L, PlainOfTwo>(&mut pass, fields, tile));
+            with_rows!(tile.rows, weight_tile::<W, L, PlainOfTwo>(&mut pass, fields, tile));
         }
     }
 }
@@ -71,11 +71,15 @@ impl Factors for PlainOfTwo {
 }
 
 #[inline(always)]
-fn weight_tile<L: Lanes, F: Factors, const ROWS: usize>(pass: &mut WeightGradient<L::Real>, fields: usize, tile: Tile) {
+fn weight_tile<const W: usize, L: Lanes<W>, F: Factors, const ROWS: usize>(
+    pass: &mut WeightGradient<L::Real, W>,
+    fields: usize,
+    tile: Tile,
+) {
     let zero = L::splat(L::Real::default());
-    let cross: [&[Packet<L::Real>]; ROWS] =
+    let cross: [&[Packet<L::Real, W>]; ROWS] =
         array::from_fn(|row| &pass.cross[(tile.field + row) * pass.stride..][..pass.packets]);
-    let residual: [&[Packet<L::Real>]; ROWS] =
+    let residual: [&[Packet<L::Real, W>]; ROWS] =
         array::from_fn(|row| &pass.residual[(tile.field + row) * pass.stride..][..pass.packets]);
     for field in 0..fields {
         let input = &pass.input[field * pass.stride..][..pass.packets];

@@ -10,7 +10,7 @@ use super::{
     plan::{GROUP, Plan, UNITS},
     tiles::{self, InputGradient},
 };
-use crate::layers::lanes::{Lanes, Packet, Real, WIDTH};
+use crate::layers::lanes::{Lanes, Packet, Real};
 
 /// The rows of some blocks, what their forward pass kept, the gradient of its result, and where theirs go.
 pub(super) struct BackwardChunk<'a, T> {
@@ -27,17 +27,21 @@ pub(super) struct BackwardChunk<'a, T> {
 }
 
 /// Scratch memory of [`backward`].
-pub(super) fn backward_packets<T: Real>(plan: &Plan<T>) -> usize {
+pub(super) fn backward_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
     2 * (plan.row_len() + plan.dim) + GROUP * (plan.dim + plan.units() + 2) + plan.sums_packets()
 }
 
 /// Runs the blocks of a chunk back.
 #[inline(always)]
-pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::Real>, scratch: &mut [Packet<L::Real>]) {
+pub(super) fn backward<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    chunk: BackwardChunk<L::Real>,
+    scratch: &mut [Packet<L::Real, W>],
+) {
     let BackwardChunk { vectors, pooled, statistics, gradient, vector_gradients, sums } = chunk;
-    let (block_len, pooled_len) = (WIDTH * plan.row_len(), WIDTH * plan.dim);
+    let (block_len, pooled_len) = (W * plan.row_len(), W * plan.dim);
     let mut block = Block::new(plan, scratch);
-    let results = pooled.chunks(pooled_len).zip(statistics.chunks(2 * WIDTH));
+    let results = pooled.chunks(pooled_len).zip(statistics.chunks(2 * W));
     let inputs = vectors.chunks(block_len).zip(gradient.chunks(pooled_len)).zip(results);
     for (((vectors, gradient), (pooled, statistics)), target) in inputs.zip(vector_gradients.chunks_mut(block_len)) {
         block.load(vectors, pooled, gradient);
@@ -51,38 +55,38 @@ pub(super) fn backward<L: Lanes>(plan: &Plan<L::Real>, chunk: BackwardChunk<L::R
 }
 
 /// What the scores' gradients need of a block's rows.
-struct Softmax<T> {
-    largest: Packet<T>,
-    total: Packet<T>,
+struct Softmax<T, const W: usize> {
+    largest: Packet<T, W>,
+    total: Packet<T, W>,
     /// `gᵀ pooled`
-    mean: Packet<T>,
+    mean: Packet<T, W>,
 }
 
 /// A block on its way back, every buffer in packets of its rows.
-struct Block<'a, T> {
-    plan: &'a Plan<T>,
+struct Block<'a, T, const W: usize> {
+    plan: &'a Plan<T, W>,
     /// `[fields, dim]`
-    vectors: &'a mut [Packet<T>],
+    vectors: &'a mut [Packet<T, W>],
     /// `[fields, dim]`
-    vector_gradients: &'a mut [Packet<T>],
+    vector_gradients: &'a mut [Packet<T, W>],
     /// `[dim]`
-    pooled: &'a mut [Packet<T>],
+    pooled: &'a mut [Packet<T, W>],
     /// `[dim]`
-    gradient: &'a mut [Packet<T>],
+    gradient: &'a mut [Packet<T, W>],
     /// `[GROUP, dim]`
-    products: &'a mut [Packet<T>],
+    products: &'a mut [Packet<T, W>],
     /// `[GROUP, units]`: hidden units, then their gradients.
-    hidden: &'a mut [Packet<T>],
+    hidden: &'a mut [Packet<T, W>],
     /// `[GROUP]`: scores, then the attention.
-    attention: &'a mut [Packet<T>],
+    attention: &'a mut [Packet<T, W>],
     /// `[GROUP]`: gradients of the scores.
-    score_gradients: &'a mut [Packet<T>],
+    score_gradients: &'a mut [Packet<T, W>],
     /// `W` as `[dim, units]`, `c`, `h`, over the chunk.
-    sums: &'a mut [Packet<T>],
+    sums: &'a mut [Packet<T, W>],
 }
 
-impl<'a, T: Real> Block<'a, T> {
-    fn new(plan: &'a Plan<T>, scratch: &'a mut [Packet<T>]) -> Self {
+impl<'a, T: Real, const W: usize> Block<'a, T, W> {
+    fn new(plan: &'a Plan<T, W>, scratch: &'a mut [Packet<T, W>]) -> Self {
         let (vectors, rest) = scratch.split_at_mut(plan.row_len());
         let (vector_gradients, rest) = rest.split_at_mut(plan.row_len());
         let (pooled, rest) = rest.split_at_mut(plan.dim);
@@ -104,28 +108,28 @@ impl<'a, T: Real> Block<'a, T> {
     }
 
     #[inline(always)]
-    fn softmax<L: Lanes<Real = T>>(&self, statistics: &[T]) -> Softmax<T> {
-        let mut kept = [[T::default(); WIDTH]; 2];
+    fn softmax<L: Lanes<W, Real = T>>(&self, statistics: &[T]) -> Softmax<T, W> {
+        let mut kept = [[T::default(); W]; 2];
         load(statistics, &mut kept);
         let [largest, mut total] = kept;
         // Rows that there are not would divide zero by zero.
         let first = total[0];
         total[statistics.len() / 2..].fill(first);
-        let mut mean = [T::default(); WIDTH];
-        dot::<L>(self.pooled, self.gradient).store(&mut mean);
+        let mut mean = [T::default(); W];
+        dot::<W, L>(self.pooled, self.gradient).store(&mut mean);
         Softmax { largest, total, mean }
     }
 
     /// One group of pairs.
     #[inline(always)]
-    fn step<L: Lanes<Real = T>>(&mut self, pairs: &[[usize; 2]], softmax: &Softmax<T>) {
+    fn step<L: Lanes<W, Real = T>>(&mut self, pairs: &[[usize; 2]], softmax: &Softmax<T, W>) {
         let plan = self.plan;
-        multiply::<L>(plan.dim, self.vectors, pairs, self.products);
-        tiles::hidden::<L>(plan, self.products, self.hidden, &mut self.attention[..pairs.len()]);
+        multiply::<W, L>(plan.dim, self.vectors, pairs, self.products);
+        tiles::hidden::<W, L>(plan, self.products, self.hidden, &mut self.attention[..pairs.len()]);
         let (products, hidden) = (pairs.len() * plan.dim, pairs.len() * plan.units());
         self.pass_softmax::<L>(pairs.len(), softmax);
         self.pass_hidden::<L>(pairs.len());
-        tiles::weight_gradient::<L>(
+        tiles::weight_gradient::<W, L>(
             plan,
             &self.products[..products],
             &self.hidden[..hidden],
@@ -138,19 +142,19 @@ impl<'a, T: Real> Block<'a, T> {
             vectors: self.vectors,
             vector_gradients: self.vector_gradients,
         };
-        tiles::input_gradient::<L>(plan, pairs, pass);
+        tiles::input_gradient::<W, L>(plan, pairs, pass);
     }
 
     /// Turns scores into the attention, and its gradients into those of the scores.
     #[inline(always)]
-    fn pass_softmax<L: Lanes<Real = T>>(&mut self, pairs: usize, softmax: &Softmax<T>) {
+    fn pass_softmax<L: Lanes<W, Real = T>>(&mut self, pairs: usize, softmax: &Softmax<T, W>) {
         let Softmax { largest, total, mean } = softmax;
         let attention = &mut self.attention[..pairs];
-        powers::<L>(attention, largest);
+        powers::<W, L>(attention, largest);
         let products = self.products.chunks_exact(self.plan.dim);
         for (products, (attention, target)) in products.zip(attention.iter_mut().zip(&mut *self.score_gradients)) {
-            dot::<L>(products, self.gradient).store(target);
-            for lane in 0..WIDTH {
+            dot::<W, L>(products, self.gradient).store(target);
+            for lane in 0..W {
                 attention[lane] = attention[lane] / total[lane];
                 target[lane] = attention[lane] * (target[lane] - mean[lane]);
             }
@@ -159,7 +163,7 @@ impl<'a, T: Real> Block<'a, T> {
 
     /// Turns hidden units into the gradients of what they are the ReLU of, and adds up those of `c` and `h`.
     #[inline(always)]
-    fn pass_hidden<L: Lanes<Real = T>>(&mut self, pairs: usize) {
+    fn pass_hidden<L: Lanes<W, Real = T>>(&mut self, pairs: usize) {
         let (dim, units) = (self.plan.dim, self.plan.units());
         let (bias_sums, head_sums) = self.sums[dim * units..].split_at_mut(units);
         let heads = self.plan.head.as_flattened();
@@ -179,7 +183,7 @@ impl<'a, T: Real> Block<'a, T> {
 
     /// Adds up the lanes of the weights' gradients, without the padding.
     #[inline(always)]
-    fn finish<L: Lanes<Real = T>>(&self, target: &mut [T]) {
+    fn finish<L: Lanes<W, Real = T>>(&self, target: &mut [T]) {
         let rows = target.chunks_exact_mut(self.plan.hidden).zip(self.sums.chunks_exact(self.plan.units()));
         for (target, sums) in rows {
             for (target, sums) in target.chunks_mut(UNITS).zip(sums.as_chunks::<UNITS>().0) {
@@ -192,7 +196,7 @@ impl<'a, T: Real> Block<'a, T> {
 
 /// `Σ_n left[n] right[n]`. Of `gᵀ p` and `gᵀ pooled` alike, so that a row's only pair has a score without gradient.
 #[inline(always)]
-fn dot<L: Lanes>(left: &[Packet<L::Real>], right: &[Packet<L::Real>]) -> L {
+fn dot<const W: usize, L: Lanes<W>>(left: &[Packet<L::Real, W>], right: &[Packet<L::Real, W>]) -> L {
     let mut sum = L::splat(L::Real::default());
     for (left, right) in left.iter().zip(right) {
         sum = sum.plus_product(L::load(left), L::load(right));

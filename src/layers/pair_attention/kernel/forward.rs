@@ -1,4 +1,4 @@
-//! The forward pass of one block: eight rows of the batch, one a lane, pair after pair.
+//! The forward pass of one block: as many rows of the batch as a vector has lanes, pair after pair.
 //!
 //! A block with fewer rows is padded with zeros, whose results are not read.
 
@@ -8,9 +8,9 @@ use super::{
     plan::{GROUP, Plan, UNITS},
     tiles,
 };
-use crate::layers::lanes::{Lanes, Packet, Real, WIDTH};
+use crate::layers::lanes::{Lanes, Packet, Real};
 
-/// Up to eight rows of a batch and where their results go.
+/// Rows of a batch, as many as a vector has lanes or fewer, and where their results go.
 pub(super) struct ForwardBlock<'a, T> {
     pub(super) vectors: &'a [T],
     /// `[rows, dim]`
@@ -20,13 +20,17 @@ pub(super) struct ForwardBlock<'a, T> {
 }
 
 /// Scratch memory of [`forward`].
-pub(super) fn forward_packets<T: Real>(plan: &Plan<T>) -> usize {
+pub(super) fn forward_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
     plan.row_len() + plan.pairs.len() + GROUP * (plan.dim + plan.units()) + plan.dim
 }
 
 /// Pools the pairs of a block.
 #[inline(always)]
-pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, block: ForwardBlock<L::Real>, scratch: &mut [Packet<L::Real>]) {
+pub(super) fn forward<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    block: ForwardBlock<L::Real>,
+    scratch: &mut [Packet<L::Real, W>],
+) {
     let ForwardBlock { vectors: rows, pooled, statistics } = block;
     let (vectors, rest) = scratch.split_at_mut(plan.row_len());
     let (scores, rest) = rest.split_at_mut(plan.pairs.len());
@@ -34,11 +38,11 @@ pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, block: ForwardBlock<L::Rea
     let (hidden, sums) = rest.split_at_mut(GROUP * plan.units());
     load(rows, vectors);
     for (pairs, scores) in plan.pairs.chunks(GROUP).zip(scores.chunks_mut(GROUP)) {
-        multiply::<L>(plan.dim, vectors, pairs, products);
-        tiles::hidden::<L>(plan, products, hidden, scores);
+        multiply::<W, L>(plan.dim, vectors, pairs, products);
+        tiles::hidden::<W, L>(plan, products, hidden, scores);
     }
-    let [largest, total] = exponentials::<L>(scores);
-    pool::<L>(plan, vectors, scores, sums);
+    let [largest, total] = exponentials::<W, L>(scores);
+    pool::<W, L>(plan, vectors, scores, sums);
     for sum in &mut *sums {
         for (sum, total) in sum.iter_mut().zip(total) {
             *sum = *sum / total;
@@ -50,9 +54,9 @@ pub(super) fn forward<L: Lanes>(plan: &Plan<L::Real>, block: ForwardBlock<L::Rea
 
 /// Rows → one packet for each of a row's numbers; zeros for the rows that there are not.
 #[inline(always)]
-pub(super) fn load<T: Real>(rows: &[T], packets: &mut [Packet<T>]) {
+pub(super) fn load<T: Real, const W: usize>(rows: &[T], packets: &mut [Packet<T, W>]) {
     let length = packets.len();
-    if rows.len() < WIDTH * length {
+    if rows.len() < W * length {
         packets.as_flattened_mut().fill(T::default());
     }
     for (lane, row) in rows.chunks_exact(length).enumerate() {
@@ -64,7 +68,7 @@ pub(super) fn load<T: Real>(rows: &[T], packets: &mut [Packet<T>]) {
 
 /// Packets → as many rows as there are.
 #[inline(always)]
-pub(super) fn store<T: Real>(packets: &[Packet<T>], rows: &mut [T]) {
+pub(super) fn store<T: Real, const W: usize>(packets: &[Packet<T, W>], rows: &mut [T]) {
     for (lane, row) in rows.chunks_exact_mut(packets.len()).enumerate() {
         for (packet, value) in packets.iter().zip(row) {
             *value = packet[lane];
@@ -74,11 +78,11 @@ pub(super) fn store<T: Real>(packets: &[Packet<T>], rows: &mut [T]) {
 
 /// `x_i ⊙ x_j` of a group's pairs: `[GROUP, dim]`, the rest of the group left as it is.
 #[inline(always)]
-pub(super) fn multiply<L: Lanes>(
+pub(super) fn multiply<const W: usize, L: Lanes<W>>(
     dim: usize,
-    vectors: &[Packet<L::Real>],
+    vectors: &[Packet<L::Real, W>],
     pairs: &[[usize; 2]],
-    products: &mut [Packet<L::Real>],
+    products: &mut [Packet<L::Real, W>],
 ) {
     for (products, &[left, right]) in products.chunks_exact_mut(dim).zip(pairs) {
         let factors = vectors[left * dim..][..dim].iter().zip(&vectors[right * dim..][..dim]);
@@ -90,15 +94,15 @@ pub(super) fn multiply<L: Lanes>(
 
 /// Turns scores into `e^(score - largest)`; returns the largest and the sum of each lane.
 #[inline(always)]
-fn exponentials<L: Lanes>(scores: &mut [Packet<L::Real>]) -> [Packet<L::Real>; 2] {
+fn exponentials<const W: usize, L: Lanes<W>>(scores: &mut [Packet<L::Real, W>]) -> [Packet<L::Real, W>; 2] {
     let mut largest = scores[0];
     for score in &*scores {
         for (largest, &score) in largest.iter_mut().zip(score) {
             *largest = if score > *largest { score } else { *largest };
         }
     }
-    let mut total = [L::Real::default(); WIDTH];
-    powers::<L>(scores, &largest);
+    let mut total = [L::Real::default(); W];
+    powers::<W, L>(scores, &largest);
     for score in scores {
         for (total, &score) in total.iter_mut().zip(&*score) {
             *total += score;
@@ -109,7 +113,7 @@ fn exponentials<L: Lanes>(scores: &mut [Packet<L::Real>]) -> [Packet<L::Real>; 2
 
 /// Turns scores into `e^(score - largest)`.
 #[inline(always)]
-pub(super) fn powers<L: Lanes>(scores: &mut [Packet<L::Real>], largest: &Packet<L::Real>) {
+pub(super) fn powers<const W: usize, L: Lanes<W>>(scores: &mut [Packet<L::Real, W>], largest: &Packet<L::Real, W>) {
     let mut minus = *largest;
     for minus in &mut minus {
         *minus = L::Real::default() - *minus;
@@ -122,11 +126,11 @@ pub(super) fn powers<L: Lanes>(scores: &mut [Packet<L::Real>], largest: &Packet<
 
 /// `Σ_i x_i ⊙ Σ_{j>i} weight_ij x_j`: `[dim]`.
 #[inline(always)]
-fn pool<L: Lanes>(
-    plan: &Plan<L::Real>,
-    vectors: &[Packet<L::Real>],
-    weights: &[Packet<L::Real>],
-    sums: &mut [Packet<L::Real>],
+fn pool<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    vectors: &[Packet<L::Real, W>],
+    weights: &[Packet<L::Real, W>],
+    sums: &mut [Packet<L::Real, W>],
 ) {
     let whole = plan.dim - plan.dim % UNITS;
     sums.as_flattened_mut().fill(L::Real::default());
@@ -135,22 +139,22 @@ fn pool<L: Lanes>(
         let (weights, after) = rest.split_at(plan.fields - left - 1);
         rest = after;
         for start in (0..whole).step_by(UNITS) {
-            pool_dims::<L, UNITS>(plan.dim, [left, start], vectors, weights, sums);
+            pool_dims::<W, L, UNITS>(plan.dim, [left, start], vectors, weights, sums);
         }
         for start in whole..plan.dim {
-            pool_dims::<L, 1>(plan.dim, [left, start], vectors, weights, sums);
+            pool_dims::<W, L, 1>(plan.dim, [left, start], vectors, weights, sums);
         }
     }
 }
 
 /// One field's part of [`pool`] for some dims from `start`.
 #[inline(always)]
-fn pool_dims<L: Lanes, const DIMS: usize>(
+fn pool_dims<const W: usize, L: Lanes<W>, const DIMS: usize>(
     dim: usize,
     [left, start]: [usize; 2],
-    vectors: &[Packet<L::Real>],
-    weights: &[Packet<L::Real>],
-    sums: &mut [Packet<L::Real>],
+    vectors: &[Packet<L::Real, W>],
+    weights: &[Packet<L::Real, W>],
+    sums: &mut [Packet<L::Real, W>],
 ) {
     let mut partners = [L::splat(L::Real::default()); DIMS];
     for (vector, weight) in vectors[(left + 1) * dim..].chunks_exact(dim).zip(weights) {

@@ -1,4 +1,4 @@
-//! The numbers of the pairs' attention on the CPU: one pass over the pairs of eight rows at a time, and its gradients.
+//! The numbers of the pairs' attention on the CPU: one pass over the pairs of a few rows at a time, and its gradients.
 //!
 //! A row is a lane of the vectors, so that no sum crosses lanes and the matrix stays in the first cache. Of the forward
 //! pass a row keeps the pooled vector and its softmax's largest score and sum; the backward pass recomputes the rest.
@@ -7,14 +7,14 @@
 //!
 //! `plan.rs` holds what blocks share, `forward.rs` and `backward.rs` their passes, `tiles.rs` the products.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
 mod backward;
 mod forward;
 mod plan;
 #[cfg(test)]
 mod tests;
 mod tiles;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use std::sync::LazyLock;
 
@@ -25,7 +25,7 @@ use self::{
     forward::{ForwardBlock, forward_packets},
     plan::Plan,
 };
-use crate::layers::lanes::{Lanes, Packet, Plain, Real, WIDTH};
+use crate::layers::lanes::{Lanes, Packet, Plain, Real, add_chunks};
 
 /// The attention's weights, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -111,34 +111,50 @@ pub fn backward(weights: &Weights, vectors: &[f32], fields: usize, kept: Kept, g
 }
 
 /// The fastest kernels that this processor runs.
-static KERNELS: LazyLock<Kernels<f32>> = LazyLock::new(|| {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(kernels) = avx2::kernels() {
-        return kernels;
-    }
-    Kernels::of::<Plain<f32>>()
-});
+static KERNELS: LazyLock<Box<dyn Passes>> = LazyLock::new(|| all_kernels().swap_remove(0));
 
-/// One block's forward pass and one chunk's backward pass, compiled for some instructions.
-struct Kernels<T> {
-    forward_block: fn(&Plan<T>, ForwardBlock<T>, &mut [Packet<T>]),
-    backward_chunk: fn(&Plan<T>, BackwardChunk<T>, &mut [Packet<T>]),
+/// All kernels that this processor runs, the fastest first.
+fn all_kernels() -> Vec<Box<dyn Passes>> {
+    let mut all: Vec<Box<dyn Passes>> = vec![Box::new(Kernels::of::<Plain<f32, 8>>())];
+    #[cfg(target_arch = "x86_64")]
+    all.splice(0..0, x86::kernels());
+    all
 }
 
-impl<T: Real> Kernels<T> {
-    /// Kernels of vectors that any processor of the target has.
-    fn of<L: Lanes<Real = T>>() -> Self {
-        Self { forward_block: forward::forward::<L>, backward_chunk: backward::backward::<L> }
-    }
+/// The operation's passes, with vectors of any width.
+trait Passes<T = f32>: Send + Sync {
+    fn forward(&self, weights: &Weights<T>, vectors: &[T], fields: usize) -> Attended<T>;
+    fn backward(
+        &self,
+        weights: &Weights<T>,
+        vectors: &[T],
+        fields: usize,
+        kept: Kept<T>,
+        gradient: &[T],
+    ) -> Gradients<T>;
+}
 
+/// One block's forward pass and one chunk's backward pass, compiled for some instructions.
+struct Kernels<T, const W: usize> {
+    forward_block: fn(&Plan<T, W>, ForwardBlock<T>, &mut [Packet<T, W>]),
+    backward_chunk: fn(&Plan<T, W>, BackwardChunk<T>, &mut [Packet<T, W>]),
+}
+
+impl<T: Real, const W: usize> Kernels<T, W> {
+    /// Kernels of vectors that any processor of the target has.
+    fn of<L: Lanes<W, Real = T>>() -> Self {
+        Self { forward_block: forward::forward::<W, L>, backward_chunk: backward::backward::<W, L> }
+    }
+}
+
+impl<T: Real, const W: usize> Passes<T> for Kernels<T, W> {
     fn forward(&self, weights: &Weights<T>, vectors: &[T], fields: usize) -> Attended<T> {
         let batch = weights.check(vectors, fields);
         let plan = Plan::new(weights, fields);
         let mut attended =
             Attended { pooled: vec![T::default(); batch * plan.dim], statistics: vec![T::default(); batch * 2] };
-        let results =
-            attended.pooled.par_chunks_mut(WIDTH * plan.dim).zip(attended.statistics.par_chunks_mut(WIDTH * 2));
-        results.zip(vectors.par_chunks(WIDTH * plan.row_len())).for_each(|((pooled, statistics), vectors)| {
+        let results = attended.pooled.par_chunks_mut(W * plan.dim).zip(attended.statistics.par_chunks_mut(W * 2));
+        results.zip(vectors.par_chunks(W * plan.row_len())).for_each(|((pooled, statistics), vectors)| {
             T::with_scratch(forward_packets(&plan), |scratch| {
                 (self.forward_block)(&plan, ForwardBlock { vectors, pooled, statistics }, scratch);
             });
@@ -159,7 +175,7 @@ impl<T: Real> Kernels<T> {
         assert_eq!(gradient.len(), batch * plan.dim, "the gradient is [{batch}, {}]", plan.dim);
         assert_eq!(kept.pooled.len(), batch * plan.dim, "the pooled vectors are [{batch}, {}]", plan.dim);
         assert_eq!(kept.statistics.len(), batch * 2, "the statistics are [{batch}, 2]");
-        let rows = Plan::<T>::chunk_rows(batch);
+        let rows = Plan::<T, W>::chunk_rows(batch);
         let mut vector_gradients = vec![T::default(); vectors.len()];
         let mut sums = vec![T::default(); batch.div_ceil(rows).max(1) * plan.weights_len()];
         let kept = kept.pooled.par_chunks(rows * plan.dim).zip(kept.statistics.par_chunks(rows * 2));
@@ -181,15 +197,4 @@ impl<T: Clone> Gradients<T> {
         let (bias, head) = rest.split_at(weights.hidden);
         Self { vectors, weight: weight.to_vec(), bias: bias.to_vec(), head: head.to_vec() }
     }
-}
-
-/// Adds all chunks' sums to the first one's, in order.
-fn add_chunks<T: Real>(sums: &mut [T], length: usize) -> &[T] {
-    let (total, others) = sums.split_at_mut(length);
-    for chunk in others.chunks_exact(length) {
-        for (total, &part) in total.iter_mut().zip(chunk) {
-            *total += part;
-        }
-    }
-    total
 }

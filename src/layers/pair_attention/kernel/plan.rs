@@ -1,10 +1,7 @@
 //! What every block of one call shares: the sizes, the pairs, and the weights in the order in which tiles read them.
 
 use super::Weights;
-use crate::layers::{
-    lanes::{Real, WIDTH},
-    pairwise::pairs,
-};
+use crate::layers::{lanes::Real, pairwise::pairs};
 
 /// Neighbouring hidden units, or dims on the way back, whose sums are held in registers together.
 pub(super) const UNITS: usize = 4;
@@ -16,7 +13,7 @@ pub(super) const GROUP: usize = 12;
 const CHUNKS: usize = 64;
 
 /// The shared part of one call.
-pub(super) struct Plan<T> {
+pub(super) struct Plan<T, const W: usize> {
     pub(super) fields: usize,
     pub(super) dim: usize,
     pub(super) hidden: usize,
@@ -32,7 +29,7 @@ pub(super) struct Plan<T> {
     pub(super) head: Vec<[T; UNITS]>,
 }
 
-impl<T: Real> Plan<T> {
+impl<T: Real, const W: usize> Plan<T, W> {
     pub(super) fn new(weights: &Weights<T>, fields: usize) -> Self {
         let &Weights { dim, hidden, .. } = weights;
         let at = |input: usize, unit: usize| weights.weight[input * hidden + unit];
@@ -60,7 +57,7 @@ impl<T: Real> Plan<T> {
 
     /// Rows of the batch whose weight gradients are summed together.
     pub(super) fn chunk_rows(batch: usize) -> usize {
-        batch.div_ceil(CHUNKS).next_multiple_of(WIDTH).max(WIDTH)
+        batch.div_ceil(CHUNKS).next_multiple_of(W).max(W)
     }
 
     /// Numbers of all weights together: `W`, `c`, `h`.
@@ -107,6 +104,7 @@ mod tests {
 
     #[test]
     fn chunks_are_whole_blocks_whatever_the_batch() {
-        assert_eq!([0, 1, 8, 4096, 4097].map(Plan::<f32>::chunk_rows), [8, 8, 8, 64, 72]);
+        assert_eq!([0, 1, 8, 4096, 4097].map(Plan::<f32, 8>::chunk_rows), [8, 8, 8, 64, 72]);
+        assert_eq!([0, 1, 16, 4096, 4097].map(Plan::<f32, 16>::chunk_rows), [16, 16, 16, 64, 80]);
     }
 }

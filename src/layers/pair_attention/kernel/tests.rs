@@ -72,7 +72,7 @@ impl Case<f64> {
 
     /// `Σ gradient ⊙ pooled`
     fn value(&self) -> f64 {
-        let pooled = self.forward(&Kernels::of::<Plain<f64>>()).pooled;
+        let pooled = self.forward(&Kernels::of::<Plain<f64, 8>>()).pooled;
         pooled.iter().zip(&self.gradient).map(|(pooled, gradient)| pooled * gradient).sum()
     }
 
@@ -116,11 +116,11 @@ impl<T: Real> Case<T> {
         Weights { weight, bias, head, dim: *dim, hidden: *hidden }
     }
 
-    fn forward(&self, kernels: &Kernels<T>) -> Attended<T> {
+    fn forward(&self, kernels: &dyn Passes<T>) -> Attended<T> {
         kernels.forward(&self.weights(), &self.vectors, self.fields)
     }
 
-    fn backward(&self, kernels: &Kernels<T>) -> Gradients<T> {
+    fn backward(&self, kernels: &dyn Passes<T>) -> Gradients<T> {
         let Attended { pooled, statistics } = &self.forward(kernels);
         kernels.backward(&self.weights(), &self.vectors, self.fields, Kept { pooled, statistics }, &self.gradient)
     }
@@ -141,22 +141,28 @@ fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
+/// Kernels of two widths for exact comparisons: what holds for any of them holds for sixteen, whose code is large.
+fn exact_kernels() -> [Box<dyn Passes<f64>>; 2] {
+    [Box::new(Kernels::of::<Plain<f64, 8>>()), Box::new(Kernels::of::<Plain<f64, 2>>())]
+}
+
 #[test]
 fn forward_follows_the_equations() {
     for shape in SHAPES {
         let case = Case::new(shape);
         let expected: Vec<f64> = (0..shape[0]).flat_map(|row| case.equations(row)).collect();
-        // Sums in another order.
-        let found = case.forward(&Kernels::of::<Plain<f64>>()).pooled;
-        assert_near(&found, &expected, 1e-12, &format!("{shape:?}"));
+        for kernels in exact_kernels() {
+            // Sums in another order.
+            assert_near(&case.forward(&*kernels).pooled, &expected, 1e-12, &format!("{shape:?}"));
+        }
     }
 }
 
 #[test]
 fn gradients_are_central_differences() {
-    for shape in SHAPES {
+    for (shape, kernels) in SHAPES.into_iter().flat_map(|shape| exact_kernels().map(|kernels| (shape, kernels))) {
         let case = Case::new(shape);
-        let Gradients { vectors, weight, bias, head } = case.backward(&Kernels::of::<Plain<f64>>());
+        let Gradients { vectors, weight, bias, head } = case.backward(&*kernels);
         let inputs: [(&str, Input, Vec<f64>); 4] = [
             ("vectors", |case| &mut case.vectors, vectors),
             ("weight", |case| &mut case.weight, weight),
@@ -175,15 +181,15 @@ fn gradients_are_central_differences() {
 
 #[test]
 fn this_processors_kernels_agree_with_the_portable_ones() {
-    let portable = Kernels::of::<Plain<f64>>();
+    let portable = Kernels::of::<Plain<f64, 8>>();
     for shape in SHAPES {
         let wide = Case::new(shape);
         let narrow = wide.narrow();
-        for kernels in [&*KERNELS, &Kernels::of::<Plain<f32>>()] {
+        for kernels in &all_kernels() {
             let what = format!("{shape:?}");
             // f32 against f64: a score of some 10 is off by a few roundings of 6e-7, and with it its attention.
-            assert_near(&widen(&narrow.forward(kernels).pooled), &wide.forward(&portable).pooled, 1e-5, &what);
-            let (found, expected) = (narrow.backward(kernels), wide.backward(&portable));
+            assert_near(&widen(&narrow.forward(&**kernels).pooled), &wide.forward(&portable).pooled, 1e-5, &what);
+            let (found, expected) = (narrow.backward(&**kernels), wide.backward(&portable));
             assert_near(&widen(&found.vectors), &expected.vectors, 1e-5, &what);
             assert_near(&widen(&found.weight), &expected.weight, 1e-5, &what);
             assert_near(&widen(&found.bias), &expected.bias, 1e-5, &what);
@@ -197,7 +203,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
     let case = Case::new([1030, 9, 16, 16]).narrow();
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| (case.forward(&KERNELS), case.backward(&KERNELS)))
+        pool.install(|| (case.forward(&**KERNELS), case.backward(&**KERNELS)))
     };
     let expected = run(1);
     for threads in [2, 3, 7] {
@@ -207,7 +213,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn an_only_pair_moves_no_weight() {
-    let gradients = Case::new([9, 2, 7, 5]).narrow().backward(&KERNELS);
+    let gradients = Case::new([9, 2, 7, 5]).narrow().backward(&**KERNELS);
     assert!(gradients.weight.iter().chain(&gradients.bias).chain(&gradients.head).all(|gradient| *gradient == 0.0));
 }
 
@@ -215,15 +221,15 @@ fn an_only_pair_moves_no_weight() {
 fn large_scores_do_not_overflow() {
     let mut case = Case::new([9, 6, 4, 5]).narrow();
     case.head.iter_mut().for_each(|head| *head *= 1e4);
-    assert!(case.forward(&KERNELS).pooled.iter().all(|value| value.is_finite()));
-    assert!(case.backward(&KERNELS).vectors.iter().all(|value| value.is_finite()));
+    assert!(case.forward(&**KERNELS).pooled.iter().all(|value| value.is_finite()));
+    assert!(case.backward(&**KERNELS).vectors.iter().all(|value| value.is_finite()));
 }
 
 #[test]
 fn an_empty_batch_has_zero_gradients() {
     let case = Case::new([0, 3, 2, 2]);
-    let gradients = case.backward(&Kernels::of::<Plain<f64>>());
-    assert!(case.forward(&Kernels::of::<Plain<f64>>()).pooled.is_empty() && gradients.vectors.is_empty());
+    let gradients = case.backward(&Kernels::of::<Plain<f64, 8>>());
+    assert!(case.forward(&Kernels::of::<Plain<f64, 8>>()).pooled.is_empty() && gradients.vectors.is_empty());
     assert_eq!(gradients.weight, [0.0; 4]);
     assert_eq!((gradients.bias, gradients.head), (vec![0.0; 2], vec![0.0; 2]));
 }
@@ -232,7 +238,7 @@ fn an_empty_batch_has_zero_gradients() {
 fn what_is_not_a_number_stays_in_its_row() {
     let mut case = Case::new([11, 5, 4, 3]).narrow();
     case.vectors[7] = f32::NAN;
-    let pooled = case.forward(&KERNELS).pooled;
+    let pooled = case.forward(&**KERNELS).pooled;
     assert!(pooled[..4].iter().any(|value| value.is_nan()) && pooled[4..].iter().all(|value| value.is_finite()));
 }
 
@@ -241,7 +247,7 @@ fn what_is_not_a_number_stays_in_its_row() {
 fn lengths_that_do_not_fit_are_refused() {
     let mut case = Case::new([4, 3, 2, 1]);
     case.vectors.pop();
-    case.forward(&Kernels::of::<Plain<f64>>());
+    case.forward(&Kernels::of::<Plain<f64, 8>>());
 }
 
 proptest! {
@@ -249,7 +255,7 @@ proptest! {
     #[test]
     fn a_row_does_not_see_its_batch(batch in 1_usize..40, fields in 2_usize..12, dim in 1_usize..20, hidden in 1_usize..20) {
         let case = Case::new([batch, fields, dim, hidden]).narrow();
-        let (together, gradients) = (case.forward(&KERNELS).pooled, case.backward(&KERNELS).vectors);
+        let (together, gradients) = (case.forward(&**KERNELS).pooled, case.backward(&**KERNELS).vectors);
         let row = fields * dim;
         for place in 0..batch {
             let alone = Case {
@@ -257,8 +263,8 @@ proptest! {
                 gradient: case.gradient[place * dim..][..dim].to_vec(),
                 ..case.clone()
             };
-            prop_assert_eq!(&alone.forward(&KERNELS).pooled, &together[place * dim..][..dim]);
-            prop_assert_eq!(&alone.backward(&KERNELS).vectors, &gradients[place * row..][..row]);
+            prop_assert_eq!(&alone.forward(&**KERNELS).pooled, &together[place * dim..][..dim]);
+            prop_assert_eq!(&alone.backward(&**KERNELS).vectors, &gradients[place * row..][..row]);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The products with the matrix: sums of a few pairs and units at a time, held in registers.
 //!
-//! Buffers hold a packet of eight rows' numbers: `products` are `[GROUP, dim]`, `hidden` is `[GROUP, units]`.
+//! Buffers hold a packet of a block's rows' numbers: `products` are `[GROUP, dim]`, `hidden` is `[GROUP, units]`.
 
 #![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
@@ -11,9 +11,9 @@ use crate::layers::lanes::{Lanes, Packet};
 
 /// `Σ_n input[n] weights[n]` of some pairs and one tile of units, added to `start`.
 #[inline(always)]
-fn sums<L: Lanes, const PAIRS: usize>(
+fn sums<const W: usize, L: Lanes<W>, const PAIRS: usize>(
     weights: &[[L::Real; UNITS]],
-    inputs: [&[Packet<L::Real>]; PAIRS],
+    inputs: [&[Packet<L::Real, W>]; PAIRS],
     start: [L; UNITS],
 ) -> [[L; UNITS]; PAIRS] {
     let inputs = inputs.map(|input| &input[..weights.len()]);
@@ -35,30 +35,30 @@ fn sums<L: Lanes, const PAIRS: usize>(
 
 /// `relu(Wᵀ p + c)` and the scores `hᵀ` times it, of a group's pairs.
 #[inline(always)]
-pub(super) fn hidden<L: Lanes>(
-    plan: &Plan<L::Real>,
-    products: &[Packet<L::Real>],
-    hidden: &mut [Packet<L::Real>],
-    scores: &mut [Packet<L::Real>],
+pub(super) fn hidden<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    products: &[Packet<L::Real, W>],
+    hidden: &mut [Packet<L::Real, W>],
+    scores: &mut [Packet<L::Real, W>],
 ) {
     if L::TILE_ROWS >= 6 {
-        hidden_of::<L, 3>(plan, products, hidden, scores);
+        hidden_of::<W, L, 3>(plan, products, hidden, scores);
     } else {
-        hidden_of::<L, 1>(plan, products, hidden, scores);
+        hidden_of::<W, L, 1>(plan, products, hidden, scores);
     }
 }
 
 #[inline(always)]
-fn hidden_of<L: Lanes, const PAIRS: usize>(
-    plan: &Plan<L::Real>,
-    products: &[Packet<L::Real>],
-    hidden: &mut [Packet<L::Real>],
-    scores: &mut [Packet<L::Real>],
+fn hidden_of<const W: usize, L: Lanes<W>, const PAIRS: usize>(
+    plan: &Plan<L::Real, W>,
+    products: &[Packet<L::Real, W>],
+    hidden: &mut [Packet<L::Real, W>],
+    scores: &mut [Packet<L::Real, W>],
 ) {
     let (dim, units) = (plan.dim, plan.units());
     let groups = products.chunks_exact(PAIRS * dim).zip(hidden.chunks_exact_mut(PAIRS * units));
     for ((products, hidden), scores) in groups.zip(scores.chunks_mut(PAIRS)) {
-        let inputs: [&[Packet<L::Real>]; PAIRS] = array::from_fn(|pair| &products[pair * dim..][..dim]);
+        let inputs: [&[Packet<L::Real, W>]; PAIRS] = array::from_fn(|pair| &products[pair * dim..][..dim]);
         let mut totals = [L::splat(L::Real::default()); PAIRS];
         let tiles = plan.forward.chunks_exact(dim).zip(plan.bias.iter().zip(&plan.head));
         for (tile, (weights, (bias, head))) in tiles.enumerate() {
@@ -66,7 +66,7 @@ fn hidden_of<L: Lanes, const PAIRS: usize>(
             for (start, &bias) in start.iter_mut().zip(bias) {
                 *start = L::splat(bias);
             }
-            let sums = sums::<L, PAIRS>(weights, inputs, start);
+            let sums = sums::<W, L, PAIRS>(weights, inputs, start);
             for pair in 0..PAIRS {
                 let target = &mut hidden[pair * units + tile * UNITS..][..UNITS];
                 for unit in 0..UNITS {
@@ -83,43 +83,47 @@ fn hidden_of<L: Lanes, const PAIRS: usize>(
 }
 
 /// A group on its way back.
-pub(super) struct InputGradient<'a, T> {
+pub(super) struct InputGradient<'a, T, const W: usize> {
     /// The gradients of `Wᵀ p + c`.
-    pub(super) hidden: &'a [Packet<T>],
+    pub(super) hidden: &'a [Packet<T, W>],
     /// The attention of each pair.
-    pub(super) attention: &'a [Packet<T>],
+    pub(super) attention: &'a [Packet<T, W>],
     /// The gradient of the pooled vector: `[dim]`.
-    pub(super) gradient: &'a [Packet<T>],
+    pub(super) gradient: &'a [Packet<T, W>],
     /// `[fields, dim]`
-    pub(super) vectors: &'a [Packet<T>],
+    pub(super) vectors: &'a [Packet<T, W>],
     /// `[fields, dim]`, added to.
-    pub(super) vector_gradients: &'a mut [Packet<T>],
+    pub(super) vector_gradients: &'a mut [Packet<T, W>],
 }
 
 /// The gradients of the pairs' products, `a g + W ∂(Wᵀ p + c)`, passed on to both vectors of each.
 #[inline(always)]
-pub(super) fn input_gradient<L: Lanes>(plan: &Plan<L::Real>, pairs: &[[usize; 2]], pass: InputGradient<L::Real>) {
+pub(super) fn input_gradient<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    pairs: &[[usize; 2]],
+    pass: InputGradient<L::Real, W>,
+) {
     if L::TILE_ROWS >= 6 {
-        input_gradient_of::<L, 3>(plan, pairs, pass);
+        input_gradient_of::<W, L, 3>(plan, pairs, pass);
     } else {
-        input_gradient_of::<L, 1>(plan, pairs, pass);
+        input_gradient_of::<W, L, 1>(plan, pairs, pass);
     }
 }
 
 #[inline(always)]
-fn input_gradient_of<L: Lanes, const PAIRS: usize>(
-    plan: &Plan<L::Real>,
+fn input_gradient_of<const W: usize, L: Lanes<W>, const PAIRS: usize>(
+    plan: &Plan<L::Real, W>,
     pairs: &[[usize; 2]],
-    pass: InputGradient<L::Real>,
+    pass: InputGradient<L::Real, W>,
 ) {
     let (dim, units) = (plan.dim, plan.units());
     let InputGradient { hidden, attention, gradient, vectors, vector_gradients } = pass;
     let zero = [L::splat(L::Real::default()); UNITS];
     let groups = hidden.chunks_exact(PAIRS * units).zip(attention.chunks(PAIRS));
     for ((hidden, attention), pairs) in groups.zip(pairs.chunks(PAIRS)) {
-        let inputs: [&[Packet<L::Real>]; PAIRS] = array::from_fn(|pair| &hidden[pair * units..][..units]);
+        let inputs: [&[Packet<L::Real, W>]; PAIRS] = array::from_fn(|pair| &hidden[pair * units..][..units]);
         for (tile, weights) in plan.backward.chunks_exact(units).enumerate() {
-            let sums = sums::<L, PAIRS>(weights, inputs, zero);
+            let sums = sums::<W, L, PAIRS>(weights, inputs, zero);
             let start = tile * UNITS;
             for ((sums, attention), fields) in sums.into_iter().zip(attention).zip(pairs) {
                 let attention = L::load(attention);
@@ -138,22 +142,22 @@ fn input_gradient_of<L: Lanes, const PAIRS: usize>(
 
 /// Adds the products of `products` and `hidden` over a group's pairs to `sums`, `[dim, units]`.
 #[inline(always)]
-pub(super) fn weight_gradient<L: Lanes>(
-    plan: &Plan<L::Real>,
-    products: &[Packet<L::Real>],
-    hidden: &[Packet<L::Real>],
-    sums: &mut [Packet<L::Real>],
+pub(super) fn weight_gradient<const W: usize, L: Lanes<W>>(
+    plan: &Plan<L::Real, W>,
+    products: &[Packet<L::Real, W>],
+    hidden: &[Packet<L::Real, W>],
+    sums: &mut [Packet<L::Real, W>],
 ) {
     let mut start = 0;
     while start < plan.dim {
         let left = plan.dim - start;
         // Four are two and two: a tile of one would leave the processor waiting for its few sums.
         let dims = if L::TILE_ROWS < 6 || left == 1 {
-            weight_tile::<L, 1>(plan, start, products, hidden, sums)
+            weight_tile::<W, L, 1>(plan, start, products, hidden, sums)
         } else if left == 2 || left == 4 {
-            weight_tile::<L, 2>(plan, start, products, hidden, sums)
+            weight_tile::<W, L, 2>(plan, start, products, hidden, sums)
         } else {
-            weight_tile::<L, 3>(plan, start, products, hidden, sums)
+            weight_tile::<W, L, 3>(plan, start, products, hidden, sums)
         };
         start += dims;
     }
@@ -161,12 +165,12 @@ pub(super) fn weight_gradient<L: Lanes>(
 
 /// The sums of so many dims from `start`; returns their number.
 #[inline(always)]
-fn weight_tile<L: Lanes, const DIMS: usize>(
-    plan: &Plan<L::Real>,
+fn weight_tile<const W: usize, L: Lanes<W>, const DIMS: usize>(
+    plan: &Plan<L::Real, W>,
     start: usize,
-    products: &[Packet<L::Real>],
-    hidden: &[Packet<L::Real>],
-    sums: &mut [Packet<L::Real>],
+    products: &[Packet<L::Real, W>],
+    hidden: &[Packet<L::Real, W>],
+    sums: &mut [Packet<L::Real, W>],
 ) -> usize {
     let (dim, units) = (plan.dim, plan.units());
     for unit in (0..units).step_by(UNITS) {
@@ -195,7 +199,7 @@ fn weight_tile<L: Lanes, const DIMS: usize>(
 
 /// The first packets. A loop, because a closure's instructions would not be those of the function that it ends up in.
 #[inline(always)]
-pub(super) fn loads<L: Lanes, const COUNT: usize>(packets: &[Packet<L::Real>]) -> [L; COUNT] {
+pub(super) fn loads<const W: usize, L: Lanes<W>, const COUNT: usize>(packets: &[Packet<L::Real, W>]) -> [L; COUNT] {
     let mut loaded = [L::splat(L::Real::default()); COUNT];
     for (loaded, packet) in loaded.iter_mut().zip(&packets[..COUNT]) {
         *loaded = L::load(packet);
