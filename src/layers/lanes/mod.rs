@@ -19,17 +19,18 @@ use rayon::prelude::*;
 /// As many neighbouring numbers in memory as one vector holds.
 pub(super) type Packet<T, const W: usize> = [T; W];
 
-/// Calls a function that is generic over a tile's rows.
+/// Calls a function that is generic over a tile's rows, of which there are `$most` or fewer. No more are compiled: with vectors of any
+/// processor, which are many instructions each, that would take minutes.
 macro_rules! with_rows {
-    ($rows:expr, $function:ident::<$($kind:tt),+>($($argument:expr),+)) => {
+    ($rows:expr, up to $most:expr, $function:ident::<$($kind:tt),+>($($argument:expr),+)) => {
         match $rows {
             1 => $function::<$($kind,)+ 1>($($argument),+),
-            2 => $function::<$($kind,)+ 2>($($argument),+),
-            3 => $function::<$($kind,)+ 3>($($argument),+),
-            4 => $function::<$($kind,)+ 4>($($argument),+),
-            5 => $function::<$($kind,)+ 5>($($argument),+),
-            6 => $function::<$($kind,)+ 6>($($argument),+),
-            rows => unreachable!("tiles have 1 to 6 rows, found {rows}"),
+            2 if const { $most >= 2 } => $function::<$($kind,)+ 2>($($argument),+),
+            3 if const { $most >= 3 } => $function::<$($kind,)+ 3>($($argument),+),
+            4 if const { $most >= 4 } => $function::<$($kind,)+ 4>($($argument),+),
+            5 if const { $most >= 5 } => $function::<$($kind,)+ 5>($($argument),+),
+            6 if const { $most >= 6 } => $function::<$($kind,)+ 6>($($argument),+),
+            rows => unreachable!("tiles have 1 to {} rows, found {rows}", $most),
         }
     };
 }

@@ -57,11 +57,11 @@ pub(super) fn product<const W: usize, L: Lanes<W>, A: Target>(
         match left {
             Left::Rows(left, apart) => {
                 let left = &left[row * apart..];
-                with_rows!(rows, along::<W, L, A>((left, apart), right, (target, stride), size));
+                with_rows!(rows, up to L::TILE_ROWS, along::<W, L, A>((left, apart), right, (target, stride), size));
             }
             Left::Turned(left, apart) => {
                 let left = &left[row..];
-                with_rows!(rows, across::<W, L, A>((left, apart), right, (target, stride), size));
+                with_rows!(rows, up to L::TILE_ROWS, across::<W, L, A>((left, apart), right, (target, stride), size));
             }
         }
         row += rows;

@@ -39,7 +39,7 @@ pub(super) fn maps<const W: usize, L: Lanes<W>>(
     vectors: &[Strip<L::Real, W>],
     output: &mut [Strip<L::Real, W>],
 ) {
-    if L::TILE_ROWS >= 6 {
+    if const { L::TILE_ROWS >= 6 } {
         maps_of::<W, L, PACKETS>(plan, vectors, output);
     } else {
         maps_of::<W, L, 1>(plan, vectors, output);
@@ -81,7 +81,7 @@ pub(super) fn inputs<const W: usize, L: Lanes<W>>(
     output: &[Strip<L::Real, W>],
     gradients: &mut [Strip<L::Real, W>],
 ) {
-    if L::TILE_ROWS >= 6 {
+    if const { L::TILE_ROWS >= 6 } {
         inputs_of::<W, L, PACKETS>(plan, vectors, output, gradients);
     } else {
         inputs_of::<W, L, 1>(plan, vectors, output, gradients);

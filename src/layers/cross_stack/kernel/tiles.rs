@@ -157,13 +157,13 @@ pub(super) fn forward<const W: usize, L: Lanes<W>>(mut layer: ForwardLayer<L::Re
     for at in (0..layer.packets).step_by(2) {
         for &tile in tiles {
             if layer.form.is_merged() {
-                with_rows!(tile.rows, forward_merged::<W, L>(&mut layer, tile, at));
+                with_rows!(tile.rows, up to L::TILE_ROWS, forward_merged::<W, L>(&mut layer, tile, at));
             } else if layer.form.is_square() {
                 let streams = Squared(layer.input);
-                with_rows!(tile.rows, forward_separate::<W, L, _>(&mut layer, &streams, tile, at));
+                with_rows!(tile.rows, up to L::TILE_ROWS / 2, forward_separate::<W, L, _>(&mut layer, &streams, tile, at));
             } else {
                 let streams = Same(layer.input);
-                with_rows!(tile.rows, forward_separate::<W, L, _>(&mut layer, &streams, tile, at));
+                with_rows!(tile.rows, up to L::TILE_ROWS / 2, forward_separate::<W, L, _>(&mut layer, &streams, tile, at));
             }
         }
     }
@@ -248,11 +248,11 @@ pub(super) fn input_gradient<const W: usize, L: Lanes<W>>(mut pass: InputGradien
             let both = Both { cross: pass.cross, residual: pass.residual };
             if pass.form.is_merged() {
                 let same = Same(pass.residual);
-                with_rows!(tile.rows, input_separate::<W, L, _>(&mut pass, weights, &same, tile, at));
+                with_rows!(tile.rows, up to L::TILE_ROWS / 2, input_separate::<W, L, _>(&mut pass, weights, &same, tile, at));
             } else if pass.form.is_square() {
-                with_rows!(tile.rows, input_separate::<W, L, _>(&mut pass, weights, &both, tile, at));
+                with_rows!(tile.rows, up to L::TILE_ROWS / 2, input_separate::<W, L, _>(&mut pass, weights, &both, tile, at));
             } else {
-                with_rows!(tile.rows, input_merged::<W, L, _>(&mut pass, weights, &both, tile, at));
+                with_rows!(tile.rows, up to L::TILE_ROWS, input_merged::<W, L, _>(&mut pass, weights, &both, tile, at));
             }
         }
     }

@@ -34,11 +34,11 @@ pub(super) fn weight_gradient<const W: usize, L: Lanes<W>>(
 ) {
     for tile in tiles(fields, tile_rows) {
         if form.is_merged() {
-            with_rows!(tile.rows, weight_tile::<W, L, SquareOfOne>(&mut pass, fields, tile));
+            with_rows!(tile.rows, up to L::TILE_ROWS, weight_tile::<W, L, SquareOfOne>(&mut pass, fields, tile));
         } else if form.is_square() {
-            with_rows!(tile.rows, weight_tile::<W, L, SquareOfTwo>(&mut pass, fields, tile));
+            with_rows!(tile.rows, up to L::TILE_ROWS, weight_tile::<W, L, SquareOfTwo>(&mut pass, fields, tile));
         } else {
-            with_rows!(tile.rows, weight_tile::<W, L, PlainOfTwo>(&mut pass, fields, tile));
+            with_rows!(tile.rows, up to L::TILE_ROWS, weight_tile::<W, L, PlainOfTwo>(&mut pass, fields, tile));
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::array;
 
 use super::plan::{Plan, UNITS};
-use crate::layers::lanes::{Lanes, Packet};
+use crate::layers::lanes::{Lanes, Packet, with_rows};
 
 /// `Σ_n input[n] weights[n]` of some pairs and one tile of units, added to `start`.
 #[inline(always)]
@@ -41,7 +41,7 @@ pub(super) fn hidden<const W: usize, L: Lanes<W>>(
     hidden: &mut [Packet<L::Real, W>],
     scores: &mut [Packet<L::Real, W>],
 ) {
-    if L::TILE_ROWS >= 6 {
+    if const { L::TILE_ROWS >= 6 } {
         hidden_of::<W, L, 3>(plan, products, hidden, scores);
     } else {
         hidden_of::<W, L, 1>(plan, products, hidden, scores);
@@ -103,7 +103,7 @@ pub(super) fn input_gradient<const W: usize, L: Lanes<W>>(
     pairs: &[[usize; 2]],
     pass: InputGradient<L::Real, W>,
 ) {
-    if L::TILE_ROWS >= 6 {
+    if const { L::TILE_ROWS >= 6 } {
         input_gradient_of::<W, L, 3>(plan, pairs, pass);
     } else {
         input_gradient_of::<W, L, 1>(plan, pairs, pass);
@@ -152,13 +152,8 @@ pub(super) fn weight_gradient<const W: usize, L: Lanes<W>>(
     while start < plan.dim {
         let left = plan.dim - start;
         // Four are two and two: a tile of one would leave the processor waiting for its few sums.
-        let dims = if L::TILE_ROWS < 6 || left == 1 {
-            weight_tile::<W, L, 1>(plan, start, products, hidden, sums)
-        } else if left == 2 || left == 4 {
-            weight_tile::<W, L, 2>(plan, start, products, hidden, sums)
-        } else {
-            weight_tile::<W, L, 3>(plan, start, products, hidden, sums)
-        };
+        let most = if left == 4 { 2 } else { left }.min(L::TILE_ROWS / 2);
+        let dims = with_rows!(most, up to L::TILE_ROWS / 2, weight_tile::<W, L>(plan, start, products, hidden, sums));
         start += dims;
     }
 }
