@@ -1,4 +1,7 @@
-//! Batches made ahead on a background thread, for training (shuffled, with distinct ids) and for scoring (in order).
+//! Batches made ahead on background threads, for training (shuffled, with distinct ids) and for scoring (in order).
+//!
+//! For training one thread copies rows, which lie anywhere, and another one finds the ids that are equal: both wait for memory, and
+//! either takes longer than a step of LR.
 
 use std::panic;
 use std::thread::{self, JoinHandle};
@@ -15,11 +18,11 @@ use crate::seed::{Seed, mix, unit};
 /// Batches that wait for whoever takes them.
 const BATCHES_AHEAD: usize = 3;
 
-/// Batches, made ahead on a background thread that ends with the last one or when this is dropped.
+/// Batches, made ahead on background threads that end with the last one or when this is dropped.
 #[derive(Debug)]
 pub struct Batches {
     ahead: Receiver<Batch>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     waited: Duration,
     remaining: usize,
 }
@@ -32,34 +35,52 @@ impl Batches {
 
     fn start(cache: Cache, batches: usize, mut make: impl FnMut() -> Option<Batch> + Send + 'static) -> Self {
         let (sender, ahead) = bounded(BATCHES_AHEAD);
-        let thread = thread::Builder::new()
-            .name("batches".into())
-            .spawn(move || {
-                while let Some(batch) = make() {
-                    if sender.send(batch).is_err() {
-                        break; // nobody takes batches any more
-                    }
+        let thread = spawn("batches", move || {
+            while let Some(batch) = make() {
+                if sender.send(batch).is_err() {
+                    break; // nobody takes batches any more
                 }
-                cache.release();
-            })
-            .expect("the system starts a thread");
-        Self { ahead, thread: Some(thread), waited: Duration::ZERO, remaining: batches }
+            }
+            cache.release();
+        });
+        Self { ahead, threads: vec![thread], waited: Duration::ZERO, remaining: batches }
     }
+
+    /// Passes each batch through `finish` on a thread of its own.
+    fn then(mut self, mut finish: impl FnMut(&mut Batch) + Send + 'static) -> Self {
+        let (sender, ahead) = bounded(BATCHES_AHEAD);
+        let made = std::mem::replace(&mut self.ahead, ahead);
+        self.threads.push(spawn("distinct-ids", move || {
+            for mut batch in made {
+                finish(&mut batch);
+                if sender.send(batch).is_err() {
+                    break; // nobody takes batches any more
+                }
+            }
+        }));
+        self
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    thread::Builder::new().name(name.into()).spawn(work).expect("the system starts a thread")
 }
 
 impl Iterator for Batches {
     type Item = Batch;
 
     /// # Panics
-    /// With the panic of the thread that makes the batches.
+    /// With the panic of a thread that makes the batches.
     fn next(&mut self) -> Option<Batch> {
         let asked = Instant::now();
         let batch = self.ahead.recv().ok();
         self.waited += asked.elapsed();
         if batch.is_some() {
             self.remaining = self.remaining.saturating_sub(1);
-        } else if let Some(Err(cause)) = self.thread.take().map(JoinHandle::join) {
-            panic::resume_unwind(cause);
+        } else {
+            for ended in std::mem::take(&mut self.threads).into_iter().map(JoinHandle::join) {
+                ended.unwrap_or_else(|cause| panic::resume_unwind(cause));
+            }
         }
         batch
     }
@@ -91,12 +112,13 @@ pub fn epoch(
     assert!(batch_size > 0, "a batch has at least one row");
     let batches = cache.rows().div_ceil(batch_size).saturating_sub(from_batch);
     let cache = cache.clone();
+    let table_rows = cache.table_rows();
     let key = seed.draw("negatives", &[epoch]);
-    let mut work = None;
-    Batches::start(cache.clone(), batches, move || {
-        let (shuffle, dedup, rows) = work.get_or_insert_with(|| {
+    let (mut work, mut dedup) = (None, None);
+    let batches = Batches::start(cache.clone(), batches, move || {
+        let (shuffle, rows) = work.get_or_insert_with(|| {
             let shuffle = Shuffle::new(cache.rows(), seed, epoch, shuffle_rows, from_batch.saturating_mul(batch_size));
-            (shuffle, Dedup::new(cache.table_rows()), Vec::with_capacity(batch_size))
+            (shuffle, Vec::with_capacity(batch_size))
         });
         shuffle.next_rows(batch_size, rows);
         let first = *rows.first()?;
@@ -107,10 +129,9 @@ pub fn epoch(
                 rows.push(first);
             }
         }
-        let mut batch = cache.batch(rows.iter().map(|row| *row as usize));
-        dedup.run(&mut batch);
-        Some(batch)
-    })
+        Some(cache.batch(rows.iter().map(|row| *row as usize)))
+    });
+    batches.then(move |batch| dedup.get_or_insert_with(|| Dedup::new(table_rows)).run(batch))
 }
 
 /// All rows in order and without their distinct ids, for scoring.
@@ -157,7 +178,7 @@ mod tests {
         for pass in passes {
             let mut batches = pass(&cache);
             assert_eq!(batches.by_ref().map(|batch| batch.rows).sum::<usize>(), 20_000);
-            assert!(batches.next().is_none() && batches.thread.is_none(), "the thread has ended");
+            assert!(batches.next().is_none() && batches.threads.is_empty(), "the threads have ended");
             assert!(resident_kib(&path) < 100, "{} KiB behind the last batch", resident_kib(&path));
             assert_eq!(ids(&cache), sum);
         }
@@ -216,11 +237,30 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_epoch_ends_its_thread() {
+    fn a_dropped_epoch_ends_its_threads() {
         let (_folder, cache) = cache_of(1000, 2);
         let mut batches = epoch(&cache, Seed(1), 0, 1, 0, 1000, ALL);
-        let thread = batches.thread.take().unwrap();
+        let threads = std::mem::take(&mut batches.threads);
+        assert_eq!(threads.len(), 2);
         drop(batches);
-        thread.join().unwrap();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+
+    #[test]
+    fn a_panic_of_either_thread_reaches_whoever_takes_batches() {
+        let (_folder, cache) = cache_of(100, 2);
+        let two = || {
+            let mut left = 2_u8;
+            move || {
+                left = left.checked_sub(1)?;
+                Some(Batch::default())
+            }
+        };
+        let making = Batches::start(cache.clone(), 2, || panic!("the first")).then(|_| ());
+        let finishing = Batches::start(cache, 2, two()).then(|_| panic!("the second"));
+        for (batches, expected) in [(making, "the first"), (finishing, "the second")] {
+            let taken = panic::catch_unwind(panic::AssertUnwindSafe(|| batches.count()));
+            assert_eq!(taken.unwrap_err().downcast_ref::<&str>(), Some(&expected));
+        }
     }
 }
