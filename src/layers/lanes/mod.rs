@@ -104,6 +104,8 @@ pub(super) trait Lanes<const W: usize>: Copy {
 
     /// The most fields of one tile: as many sums of two vectors each as the registers hold.
     const TILE_ROWS: usize;
+    /// The most vectors of so many sums that the registers hold.
+    const TILE_PACKETS: usize;
 
     fn splat(value: Self::Real) -> Self;
     fn load(packet: &Packet<Self::Real, W>) -> Self;
@@ -140,6 +142,7 @@ impl<T: Real, const W: usize> Lanes<W> for Plain<T, W> {
     type Real = T;
 
     const TILE_ROWS: usize = 2;
+    const TILE_PACKETS: usize = 2;
 
     #[inline(always)]
     fn splat(value: T) -> Self {

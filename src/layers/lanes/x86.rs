@@ -29,7 +29,7 @@ use super::{
 macro_rules! vector {
     (
         $(#[$attribute:meta])*
-        $name:ident($register:ty), $width:literal numbers {
+        $name:ident($register:ty), $width:literal numbers, tiles of $tile_packets:literal {
             splat: $splat:ident, load: $load:ident, store: $store:ident, largest: $largest:ident,
             plus: $plus:ident, minus: $minus:ident, times: $times:ident, plus_product: $plus_product:ident,
             where_positive: ($value:ident, $condition:ident) => $where_positive:expr,
@@ -44,8 +44,9 @@ macro_rules! vector {
         impl Lanes<$width> for $name {
             type Real = f32;
 
-            // Of 16 registers, 12 hold sums; of 32 more would wait no less.
+            // Of 16 registers 12 hold sums, of 32 as many or 18.
             const TILE_ROWS: usize = 6;
+            const TILE_PACKETS: usize = $tile_packets;
 
             #[inline(always)]
             fn splat(value: f32) -> Self {
@@ -136,7 +137,7 @@ macro_rules! vector {
 
 vector! {
     /// Eight `f32` in a register, for functions alone that may use AVX2 and FMA and were called where both were detected.
-    Avx2(__m256), 8 numbers {
+    Avx2(__m256), 8 numbers, tiles of 2 {
         splat: _mm256_set1_ps, load: _mm256_loadu_ps, store: _mm256_storeu_ps, largest: _mm256_max_ps,
         plus: _mm256_add_ps, minus: _mm256_sub_ps, times: _mm256_mul_ps, plus_product: _mm256_fmadd_ps,
         where_positive: (value, condition) =>
@@ -154,7 +155,7 @@ vector! {
 
 vector! {
     /// Sixteen `f32` in a register, for functions alone that may use AVX-512 and were called where it was detected.
-    Avx512(__m512), 16 numbers {
+    Avx512(__m512), 16 numbers, tiles of 3 {
         splat: _mm512_set1_ps, load: _mm512_loadu_ps, store: _mm512_storeu_ps, largest: _mm512_max_ps,
         plus: _mm512_add_ps, minus: _mm512_sub_ps, times: _mm512_mul_ps, plus_product: _mm512_fmadd_ps,
         where_positive: (value, condition) =>

@@ -113,14 +113,19 @@ pub(super) fn attend<const W: usize, L: Lanes<W>>(
     let size = Size { rows: fields, inner: plan.head_dim(), packets };
     product::<W, L, Over>(Left::Rows(queries, apart), Right(keys, packets), scores, packets, size);
     for scores in scores.chunks_exact_mut(packets) {
-        let scores = scores.as_flattened_mut();
-        let mut largest = scores[0];
-        for &score in &scores[..fields] {
+        // what is beyond the fields may be above the largest score
+        let first = scores[0][0];
+        scores.as_flattened_mut()[fields..].fill(first);
+        let mut lanes = scores[0];
+        for scores in &*scores {
+            for (largest, &score) in lanes.iter_mut().zip(scores) {
+                *largest = if score > *largest { score } else { *largest };
+            }
+        }
+        let mut largest = first;
+        for score in lanes {
             largest = if score > largest { score } else { largest };
         }
-        // what is beyond the fields may be above the largest score
-        scores[fields..].fill(largest);
-        let (scores, _) = scores.as_chunks_mut::<W>();
         let minus_largest = L::splat(L::Real::default() - largest);
         for score in &mut *scores {
             L::load(score).plus(minus_largest).exponential().store(score);

@@ -1,4 +1,4 @@
-//! Products of matrices that the first two caches hold: sums of a few rows and two packets of columns stay in registers.
+//! Products of matrices that the first two caches hold: sums of a few rows and packets of columns stay in registers.
 
 #![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
@@ -143,13 +143,12 @@ fn strip<const W: usize, L: Lanes<W>, A: Target, N: Numbers<W, L, ROWS>, const R
     (target, stride): (&mut [Packet<L::Real, W>], usize),
     size: Size,
 ) {
-    let mut column = 0;
-    while column + 2 <= size.packets {
-        tile::<W, L, A, N, ROWS, 2>(left, right, (target, stride), [column, size.inner]);
-        column += 2;
-    }
-    if column < size.packets {
-        tile::<W, L, A, N, ROWS, 1>(left, right, (target, stride), [column, size.inner]);
+    let tiles = size.packets.div_ceil(L::TILE_PACKETS);
+    for number in 0..tiles {
+        // as even as they can be: four packets are two and two
+        let [start, end] = [number, number + 1].map(|boundary| boundary * size.packets / tiles);
+        let columns = [start, size.inner];
+        with_rows!(end - start, up to L::TILE_PACKETS, tile::<W, L, A, N, ROWS>(left, right, (target, stride), columns));
     }
 }
 
