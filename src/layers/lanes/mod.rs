@@ -1,6 +1,7 @@
-//! Some numbers at a time: the few vector instructions that the kernels are made of, and their form for any processor.
+//! Some numbers at a time: the few vector instructions that the kernels are made of, their form for any processor, and what
+//! kernels share beside them.
 //!
-//! `W` is how many numbers one vector holds: eight, or sixteen where the processor has AVX-512.
+//! `WIDTH` is how many numbers one vector holds: eight, or sixteen where the processor has AVX-512.
 
 #![expect(clippy::inline_always, reason = "instructions only reach the loops if every step down to them is inlined")]
 
@@ -17,25 +18,40 @@ use std::{
 use rayon::prelude::*;
 
 /// As many neighbouring numbers in memory as one vector holds.
-pub(super) type Packet<T, const W: usize> = [T; W];
+pub(super) type Packet<T, const WIDTH: usize> = [T; WIDTH];
 
-/// Calls a function that is generic over a tile's rows, of which there are `$most` or fewer. No more are compiled: with vectors of any
+/// Calls a function that is generic over a count, which is `$most` or lower. No higher ones are compiled: with vectors of any
 /// processor, which are many instructions each, that would take minutes.
-macro_rules! with_rows {
-    ($rows:expr, up to $most:expr, $function:ident::<$($kind:tt),+>($($argument:expr),+)) => {
-        match $rows {
+macro_rules! with_count {
+    ($count:expr, up to $most:expr, $function:ident::<$($kind:tt),+>($($argument:expr),+ $(,)?)) => {
+        match $count {
             1 => $function::<$($kind,)+ 1>($($argument),+),
             2 if const { $most >= 2 } => $function::<$($kind,)+ 2>($($argument),+),
             3 if const { $most >= 3 } => $function::<$($kind,)+ 3>($($argument),+),
             4 if const { $most >= 4 } => $function::<$($kind,)+ 4>($($argument),+),
             5 if const { $most >= 5 } => $function::<$($kind,)+ 5>($($argument),+),
             6 if const { $most >= 6 } => $function::<$($kind,)+ 6>($($argument),+),
-            rows => unreachable!("tiles have 1 to {} rows, found {rows}", $most),
+            count => unreachable!("expected a count from 1 to {}, found {count}", $most),
         }
     };
 }
 
-pub(in crate::layers) use with_rows;
+pub(in crate::layers) use with_count;
+
+/// Without instructions beyond the baseline: see `x86.rs`.
+#[cfg(not(target_arch = "x86_64"))]
+macro_rules! compile {
+    ($($kernels:tt)+) => {
+        pub(super) fn kernels() -> impl Iterator<Item = Box<dyn Passes>> {
+            std::iter::empty()
+        }
+    };
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(in crate::layers) use compile;
+#[cfg(target_arch = "x86_64")]
+pub(in crate::layers) use x86::compile;
 
 /// `f32`, and `f64` for the tests of gradients.
 pub(super) trait Real:
@@ -57,7 +73,7 @@ pub(super) trait Real:
     fn exponential(self) -> Self;
 
     /// Lends `packets` of this thread's scratch memory, aligned to cache lines and holding anything.
-    fn with_scratch<const W: usize, R>(packets: usize, work: impl FnOnce(&mut [Packet<Self, W>]) -> R) -> R;
+    fn with_scratch<const WIDTH: usize, R>(packets: usize, work: impl FnOnce(&mut [Packet<Self, WIDTH>]) -> R) -> R;
 
     /// Buffers that are not in use, holding anything, of all threads.
     fn spare() -> MutexGuard<'static, Vec<Vec<Self>>>;
@@ -73,11 +89,14 @@ macro_rules! real {
                 $exponential(self)
             }
 
-            fn with_scratch<const W: usize, R>(packets: usize, work: impl FnOnce(&mut [Packet<Self, W>]) -> R) -> R {
+            fn with_scratch<const WIDTH: usize, R>(
+                packets: usize,
+                work: impl FnOnce(&mut [Packet<Self, WIDTH>]) -> R,
+            ) -> R {
                 const CACHE_LINE: usize = 64;
                 thread_local! { static SCRATCH: RefCell<Vec<$real>> = const { RefCell::new(Vec::new()) } }
                 SCRATCH.with_borrow_mut(|scratch| {
-                    let wanted = packets * W + CACHE_LINE / size_of::<$real>();
+                    let wanted = packets * WIDTH + CACHE_LINE / size_of::<$real>();
                     if scratch.len() < wanted {
                         scratch.resize(wanted, 0.0);
                     }
@@ -98,18 +117,18 @@ macro_rules! real {
 real!(f32, exponential::exponential);
 real!(f64, f64::exp);
 
-/// A vector of `W` numbers in registers.
-pub(super) trait Lanes<const W: usize>: Copy {
+/// A vector of `WIDTH` numbers in registers, a power of two.
+pub(super) trait Lanes<const WIDTH: usize>: Copy {
     type Real: Real;
 
-    /// The most fields of one tile: as many sums of two vectors each as the registers hold.
+    /// The most fields of one tile, with two vectors of sums each in registers.
     const TILE_ROWS: usize;
-    /// The most vectors of so many sums that the registers hold.
+    /// The most vectors of sums of so many fields.
     const TILE_PACKETS: usize;
 
     fn splat(value: Self::Real) -> Self;
-    fn load(packet: &Packet<Self::Real, W>) -> Self;
-    fn store(self, packet: &mut Packet<Self::Real, W>);
+    fn load(packet: &Packet<Self::Real, WIDTH>) -> Self;
+    fn store(self, packet: &mut Packet<Self::Real, WIDTH>);
     fn plus(self, other: Self) -> Self;
     fn times(self, other: Self) -> Self;
     /// `self + left · right`
@@ -126,9 +145,9 @@ pub(super) trait Lanes<const W: usize>: Copy {
 
 /// [`Lanes`] of plain Rust, which the compiler turns into what the target's baseline offers.
 #[derive(Clone, Copy)]
-pub(super) struct Plain<T, const W: usize>(Packet<T, W>);
+pub(super) struct Plain<T, const WIDTH: usize>(Packet<T, WIDTH>);
 
-impl<T: Real, const W: usize> Plain<T, W> {
+impl<T: Real, const WIDTH: usize> Plain<T, WIDTH> {
     #[inline(always)]
     fn zip(mut self, other: Self, operation: impl Fn(T, T) -> T) -> Self {
         for (value, other) in self.0.iter_mut().zip(other.0) {
@@ -138,7 +157,7 @@ impl<T: Real, const W: usize> Plain<T, W> {
     }
 }
 
-impl<T: Real, const W: usize> Lanes<W> for Plain<T, W> {
+impl<T: Real, const WIDTH: usize> Lanes<WIDTH> for Plain<T, WIDTH> {
     type Real = T;
 
     const TILE_ROWS: usize = 2;
@@ -146,16 +165,16 @@ impl<T: Real, const W: usize> Lanes<W> for Plain<T, W> {
 
     #[inline(always)]
     fn splat(value: T) -> Self {
-        Self([value; W])
+        Self([value; WIDTH])
     }
 
     #[inline(always)]
-    fn load(packet: &Packet<T, W>) -> Self {
+    fn load(packet: &Packet<T, WIDTH>) -> Self {
         Self(*packet)
     }
 
     #[inline(always)]
-    fn store(self, packet: &mut Packet<T, W>) {
+    fn store(self, packet: &mut Packet<T, WIDTH>) {
         *packet = self.0;
     }
 
@@ -192,9 +211,10 @@ impl<T: Real, const W: usize> Lanes<W> for Plain<T, W> {
 
     #[inline(always)]
     fn sums(vectors: [Self; 4]) -> [T; 4] {
+        const { assert!(WIDTH.is_power_of_two()) };
         let mut sums = [T::default(); 4];
         for (sum, Self(mut values)) in sums.iter_mut().zip(vectors) {
-            let mut width = W;
+            let mut width = WIDTH;
             while width > 1 {
                 width /= 2;
                 for lane in 0..width {
@@ -219,4 +239,27 @@ pub(super) fn add_chunks<T: Real>(sums: &mut [T], length: usize) -> &[T] {
         }
     });
     total
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Instant;
+
+    /// Runs `count` works in turns on one thread and compares the shortest times.
+    pub(in crate::layers) fn assert_last_is_slowest(count: usize, work: impl Fn(usize) + Sync) {
+        const ROUNDS: usize = 10;
+        let mut fastest = vec![f64::INFINITY; count];
+        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        alone.install(|| {
+            for _ in 0..ROUNDS {
+                for (number, fastest) in fastest.iter_mut().enumerate() {
+                    let start = Instant::now();
+                    work(number);
+                    *fastest = fastest.min(start.elapsed().as_secs_f64());
+                }
+            }
+        });
+        let (last, others) = fastest.split_last().unwrap();
+        assert!(others.iter().all(|other| other < last), "expected the last to take longest, found {fastest:?} s");
+    }
 }

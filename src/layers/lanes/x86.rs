@@ -1,12 +1,9 @@
 //! Vectors as instructions of x86-64: eight numbers with AVX2 and FMA, sixteen with AVX-512.
 //!
 //! A kernel that is generic over [`Lanes`] is compiled for each of them, inlined into functions of its own that may use
-//! the instructions ([`compile_for_x86`]). `benches/layers.rs` measures what that brings.
+//! the instructions ([`compile`]). `benches/layers.rs` measures what that brings.
 
-#![expect(
-    unsafe_code,
-    reason = "instructions outside of the baseline: four times the rows a second in benches/layers.rs with AVX2"
-)]
+#![expect(unsafe_code, reason = "instructions outside of the baseline: docs/performance.md has what they bring")]
 #![expect(clippy::inline_always, reason = "the instructions are only available once inlined into a kernel's functions")]
 
 use std::arch::x86_64::{
@@ -183,29 +180,39 @@ fn folded(vector: __m512) -> __m256 {
     }
 }
 
+/// Whether the processor has what [`Avx2`] is made of.
+pub(in crate::layers) fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
+
+/// Whether the processor has what [`Avx512`] is made of, and what `avx512f` turns on beside it.
+pub(in crate::layers) fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f") && has_avx2()
+}
+
 /// Compiles a kernel's functions for AVX2 and for AVX-512, and makes `kernels()`, which gives those that the processor has.
 ///
-/// Within the block `W` is the width and `L` the vectors. What the functions call has to be inlined always, since only that is
+/// Within the block `L` are the vectors and `WIDTH` is their width. What the functions call has to be inlined always, since only that is
 /// compiled with their instructions.
-macro_rules! compile_for_x86 {
-    (@module $module:ident, $lanes:ident, $width:literal, $features:literal, [$($feature:tt),+], {
+macro_rules! compile {
+    (@module $module:ident, $lanes:ident, $width:literal, $features:literal, $has:ident, {
         $kernels:ident $([$($constant:ident: $value:expr),+])? {
             $(fn $function:ident($($argument:ident: $type:ty),+) = $body:expr;)+
         }
     }) => {
-        pub(super) mod $module {
+        #[expect(unsafe_code, reason = "instructions outside of the baseline: docs/performance.md has what they bring")]
+        mod $module {
             #[allow(clippy::wildcard_imports, reason = "the kernel's own names, whichever it uses")]
             use super::*;
-            use $crate::layers::lanes::x86::$lanes as L;
+            use $crate::layers::lanes::x86::{$has, $lanes as L};
 
-            const W: usize = $width;
+            const WIDTH: usize = $width;
 
             /// The kernels, if this processor has the instructions.
-            pub(in super::super) fn kernels() -> Option<$kernels<f32, W>> {
-                let detected = true $(&& is_x86_feature_detected!($feature))+;
-                detected.then_some($kernels {
+            pub(super) fn kernels() -> Option<$kernels<f32, WIDTH>> {
+                $has().then_some($kernels {
                     $($($constant: $value,)+)?
-                    // SAFETY: all features were just detected.
+                    // SAFETY: the features were just detected.
                     $($function: |$($argument),+| unsafe { $function($($argument),+) },)+
                 })
             }
@@ -219,54 +226,68 @@ macro_rules! compile_for_x86 {
         }
     };
     ($($kernels:tt)+) => {
+        $crate::layers::lanes::x86::compile!(@module avx2, Avx2, 8, "avx2,fma", has_avx2, { $($kernels)+ });
+        $crate::layers::lanes::x86::compile!(@module avx512, Avx512, 16, "avx512f", has_avx512, { $($kernels)+ });
+
         /// The kernels of all instructions that this processor has, the fastest first.
         pub(super) fn kernels() -> impl Iterator<Item = Box<dyn Passes>> {
             let wide = avx512::kernels().map(|kernels| Box::new(kernels) as Box<dyn Passes>);
             wide.into_iter().chain(avx2::kernels().map(|kernels| Box::new(kernels) as Box<dyn Passes>))
         }
-
-        $crate::layers::lanes::x86::compile_for_x86!(@module avx2, Avx2, 8, "avx2,fma", ["avx2", "fma"], { $($kernels)+ });
-        $crate::layers::lanes::x86::compile_for_x86!(@module avx512, Avx512, 16, "avx512f", ["avx512f"], { $($kernels)+ });
     };
 }
 
-pub(in crate::layers) use compile_for_x86;
+pub(in crate::layers) use compile;
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
 
     macro_rules! detected {
-        ($test:ident, $lanes:ident, $width:literal, [$($feature:tt),+]) => {
-            /// `e^value` where the processor has the instructions, and the sums of one to sixteen times it.
-            pub(in super::super) fn $test(value: f32) -> Option<[f32; 5]> {
-                $(#[target_feature(enable = $feature)])+
-                fn detected(value: f32) -> [f32; 5] {
-                    let mut packet = [0.0; $width];
-                    $lanes::splat(value).exponential().store(&mut packet);
-                    let mut counted: [f32; $width] = std::array::from_fn(|lane| lane as f32 + 1.0);
-                    let vectors = std::array::from_fn::<_, 4, _>(|_| {
-                        counted[0] += 1.0;
-                        $lanes::load(&counted)
-                    });
-                    let [a, b, c, d] = $lanes::sums(vectors);
-                    [packet[$width - 1], a, b, c, d]
+        ($module:ident, $lanes:ident, $width:literal, $features:literal, $has:ident) => {
+            pub(in super::super) mod $module {
+                use super::*;
+
+                /// `e^value` where the processor has the instructions.
+                pub(in super::super::super) fn exponential(value: f32) -> Option<f32> {
+                    #[target_feature(enable = $features)]
+                    fn detected(value: f32) -> f32 {
+                        let mut packet = [0.0; $width];
+                        $lanes::splat(value).exponential().store(&mut packet);
+                        packet[$width - 1]
+                    }
+                    // SAFETY: the features were just detected.
+                    $has().then(|| unsafe { detected(value) })
                 }
-                let has_all = true $(&& is_x86_feature_detected!($feature))+;
-                // SAFETY: all features were just detected.
-                has_all.then(|| unsafe { detected(value) })
+
+                /// The sums of four vectors that hold 1, 2, … but for their first number, which is 2, 3, 4 and 5.
+                pub(super) fn sums() -> Option<[f32; 4]> {
+                    #[target_feature(enable = $features)]
+                    fn detected() -> [f32; 4] {
+                        let mut vectors = [$lanes::splat(0.0); 4];
+                        for (number, vector) in vectors.iter_mut().enumerate() {
+                            let mut packet: [f32; $width] = std::array::from_fn(|lane| lane as f32 + 1.0);
+                            packet[0] += number as f32 + 1.0;
+                            *vector = $lanes::load(&packet);
+                        }
+                        $lanes::sums(vectors)
+                    }
+                    // SAFETY: the features were just detected.
+                    $has().then(|| unsafe { detected() })
+                }
             }
         };
     }
-    detected!(avx2, Avx2, 8, ["avx2", "fma"]);
-    detected!(avx512, Avx512, 16, ["avx512f"]);
+    detected!(avx2, Avx2, 8, "avx2,fma", has_avx2);
+    detected!(avx512, Avx512, 16, "avx512f", has_avx512);
 
     #[test]
     fn sums_are_of_all_lanes() {
-        for (found, width) in [(avx2(0.0), 8_u16), (avx512(0.0), 16)] {
+        for (name, width, found) in [("AVX2", 8_u16, avx2::sums()), ("AVX-512", 16, avx512::sums())] {
             let sum = f32::from(width * (width + 1) / 2);
-            if let Some(found) = found {
-                assert_eq!(found, [1.0, sum + 1.0, sum + 2.0, sum + 3.0, sum + 4.0]);
+            match found {
+                Some(found) => assert_eq!(found, [1.0, 2.0, 3.0, 4.0].map(|more| sum + more)),
+                None => eprintln!("skipped: this processor has no {name}"),
             }
         }
     }

@@ -26,26 +26,26 @@ pub(super) struct BackwardChunk<'a, T> {
 }
 
 /// Scratch memory of [`backward`].
-pub(super) fn backward_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
+pub(super) fn backward_packets<T: Real, const WIDTH: usize>(plan: &Plan<T, WIDTH>) -> usize {
     let Plan { fields, dim, .. } = *plan;
-    let turned = (dim + 2 * plan.part_packets() * W) * plan.field_packets();
+    let turned = (dim + 2 * plan.part_packets() * WIDTH) * plan.field_packets();
     let of_fields = 3 * plan.part_packets() + plan.row_packets() + 2 * plan.field_packets() + plan.dim_packets();
     dim * plan.row_packets() + turned + fields * of_fields
 }
 
 /// Runs the rows of a chunk back.
 #[inline(always)]
-pub(super) fn backward<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
+pub(super) fn backward<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
     chunk: BackwardChunk<L::Real>,
-    scratch: &mut [Packet<L::Real, W>],
+    scratch: &mut [Packet<L::Real, WIDTH>],
 ) {
     let BackwardChunk { vectors, output, gradient, vector_gradients, sums } = chunk;
     let (fields, dim, part, row) = (plan.fields, plan.dim, plan.part_packets(), plan.row_packets());
     let (weight_gradients, rest) = scratch.split_at_mut(dim * row);
     let (turned, rest) = rest.split_at_mut(dim * plan.field_packets());
-    let (keys, rest) = rest.split_at_mut(part * W * plan.field_packets());
-    let (values, rest) = rest.split_at_mut(part * W * plan.field_packets());
+    let (keys, rest) = rest.split_at_mut(part * WIDTH * plan.field_packets());
+    let (values, rest) = rest.split_at_mut(part * WIDTH * plan.field_packets());
     let (projected, rest) = rest.split_at_mut(fields * 2 * part);
     let (gradients, rest) = rest.split_at_mut(fields * row);
     let (passed, rest) = rest.split_at_mut(fields * part);
@@ -57,39 +57,39 @@ pub(super) fn backward<const W: usize, L: Lanes<W>>(
     for ((vectors, target), (output, gradient)) in rows.zip(results) {
         let size = Size { rows: fields, inner: dim, packets: 2 * part };
         let weights = Right(&plan.weights[plan.place(Part::Query, 0)..], row);
-        product::<W, L, Over>(Left::Rows(vectors, dim), weights, projected, 2 * part, size);
+        product::<WIDTH, L, Over>(Left::Rows(vectors, dim), weights, projected, 2 * part, size);
         turn(vectors, dim, turned);
-        project_turned::<W, L>(plan, Part::Key, turned, keys);
-        project_turned::<W, L>(plan, Part::Value, turned, values);
+        project_turned::<WIDTH, L>(plan, Part::Key, turned, keys);
+        project_turned::<WIDTH, L>(plan, Part::Value, turned, values);
         pass_relu(plan, output, gradient, passed, gradients);
         for head in 0..plan.heads {
-            let queries = &projected.as_flattened()[head * plan.head_packets() * W..];
-            attend::<W, L>(plan, (queries, 2 * part * W), head_of(plan, keys, head), attention);
+            let queries = &projected.as_flattened()[head * plan.head_packets() * WIDTH..];
+            attend::<WIDTH, L>(plan, (queries, 2 * part * WIDTH), head_of(plan, keys, head), attention);
             let values = head_of(plan, values, head);
             let head = Head { number: head, projected, values, attention, passed, score_gradients };
-            pass_head::<W, L>(plan, head, gradients);
+            pass_head::<WIDTH, L>(plan, head, gradients);
         }
-        let size = Size { rows: fields, inner: row * W, packets: plan.dim_packets() };
-        let left = Left::Rows(gradients.as_flattened(), row * W);
+        let size = Size { rows: fields, inner: row * WIDTH, packets: plan.dim_packets() };
+        let left = Left::Rows(gradients.as_flattened(), row * WIDTH);
         let weights = Right(&plan.turned, plan.dim_packets());
-        product::<W, L, Over>(left, weights, own_gradients, plan.dim_packets(), size);
+        product::<WIDTH, L, Over>(left, weights, own_gradients, plan.dim_packets(), size);
         for (target, own) in target.chunks_exact_mut(dim).zip(own_gradients.chunks_exact(plan.dim_packets())) {
             target.copy_from_slice(&own.as_flattened()[..dim]);
         }
         let size = Size { rows: dim, inner: fields, packets: row };
-        product::<W, L, Added>(Left::Turned(vectors, dim), Right(gradients, row), weight_gradients, row, size);
+        product::<WIDTH, L, Added>(Left::Turned(vectors, dim), Right(gradients, row), weight_gradients, row, size);
     }
     plan.unpack(weight_gradients, sums);
 }
 
 /// The gradients of what the output is the ReLU of: `[fields, part packets]`, and as those of the residual in `[fields, 4 parts]`.
 #[inline(always)]
-fn pass_relu<T: Real, const W: usize>(
-    plan: &Plan<T, W>,
+fn pass_relu<T: Real, const WIDTH: usize>(
+    plan: &Plan<T, WIDTH>,
     output: &[T],
     gradient: &[T],
-    passed: &mut [Packet<T, W>],
-    gradients: &mut [Packet<T, W>],
+    passed: &mut [Packet<T, WIDTH>],
+    gradients: &mut [Packet<T, WIDTH>],
 ) {
     let (head_dim, part, head_packets) = (plan.head_dim(), plan.part_packets(), plan.head_packets());
     passed.as_flattened_mut().fill(T::default());
@@ -109,51 +109,54 @@ fn pass_relu<T: Real, const W: usize>(
 }
 
 /// One head of a row on its way back.
-struct Head<'a, T, const W: usize> {
+struct Head<'a, T, const WIDTH: usize> {
     number: usize,
     /// Queries and keys of all heads, `[fields, 2 parts]`.
-    projected: &'a [Packet<T, W>],
+    projected: &'a [Packet<T, WIDTH>],
     /// The head's values, `[head packets * W, field packets]`.
-    values: &'a [Packet<T, W>],
+    values: &'a [Packet<T, WIDTH>],
     /// `[fields, field packets]`
-    attention: &'a [Packet<T, W>],
+    attention: &'a [Packet<T, WIDTH>],
     /// The gradients of what the output is the ReLU of, of all heads, `[fields, part packets]`.
-    passed: &'a [Packet<T, W>],
+    passed: &'a [Packet<T, WIDTH>],
     /// Memory for `[fields, field packets]`.
-    score_gradients: &'a mut [Packet<T, W>],
+    score_gradients: &'a mut [Packet<T, WIDTH>],
 }
 
 /// The gradients of a head's queries, keys and values: `[fields, 4 parts]`, of which these are written.
 #[inline(always)]
-fn pass_head<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
-    head: Head<'_, L::Real, W>,
-    gradients: &mut [Packet<L::Real, W>],
+fn pass_head<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
+    head: Head<'_, L::Real, WIDTH>,
+    gradients: &mut [Packet<L::Real, WIDTH>],
 ) {
     let Head { number: head, projected, values, attention, passed, score_gradients } = head;
     let (fields, packets, row) = (plan.fields, plan.field_packets(), plan.row_packets());
     let (head_packets, part) = (plan.head_packets(), plan.part_packets());
-    let (first, apart) = (head * head_packets, packets * W);
+    let (first, apart) = (head * head_packets, packets * WIDTH);
     let size = Size { rows: fields, inner: plan.head_dim(), packets };
-    let left = Left::Rows(&passed.as_flattened()[first * W..], part * W);
-    product::<W, L, Over>(left, Right(values, packets), score_gradients, packets, size);
+    let left = Left::Rows(&passed.as_flattened()[first * WIDTH..], part * WIDTH);
+    product::<WIDTH, L, Over>(left, Right(values, packets), score_gradients, packets, size);
     for (gradients, attention) in score_gradients.chunks_exact_mut(packets).zip(attention.chunks_exact(packets)) {
-        pass_softmax::<W, L>(attention, gradients);
+        pass_softmax::<WIDTH, L>(attention, gradients);
     }
     let size = Size { rows: fields, inner: fields, packets: head_packets };
     let (attention, scores) = (attention.as_flattened(), score_gradients.as_flattened());
     let (queries, keys) = (Right(&projected[first..], 2 * part), Right(&projected[part + first..], 2 * part));
     let target = &mut gradients[plan.place(Part::Value, head)..];
-    product::<W, L, Over>(Left::Turned(attention, apart), Right(&passed[first..], part), target, row, size);
+    product::<WIDTH, L, Over>(Left::Turned(attention, apart), Right(&passed[first..], part), target, row, size);
     let target = &mut gradients[plan.place(Part::Query, head)..];
-    product::<W, L, Over>(Left::Rows(scores, apart), keys, target, row, size);
+    product::<WIDTH, L, Over>(Left::Rows(scores, apart), keys, target, row, size);
     let target = &mut gradients[plan.place(Part::Key, head)..];
-    product::<W, L, Over>(Left::Turned(scores, apart), queries, target, row, size);
+    product::<WIDTH, L, Over>(Left::Turned(scores, apart), queries, target, row, size);
 }
 
 /// The gradients of one query's scores, from those of its attention.
 #[inline(always)]
-fn pass_softmax<const W: usize, L: Lanes<W>>(attention: &[Packet<L::Real, W>], gradients: &mut [Packet<L::Real, W>]) {
+fn pass_softmax<const WIDTH: usize, L: Lanes<WIDTH>>(
+    attention: &[Packet<L::Real, WIDTH>],
+    gradients: &mut [Packet<L::Real, WIDTH>],
+) {
     let mut total = L::splat(L::Real::default());
     for (attention, gradient) in attention.iter().zip(&*gradients) {
         total = total.plus_product(L::load(attention), L::load(gradient));

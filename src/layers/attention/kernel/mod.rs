@@ -7,13 +7,12 @@
 //! `plan.rs` holds what rows share, `forward.rs` and `backward.rs` their passes, `products.rs` the products of matrices.
 
 mod backward;
+mod compiled;
 mod forward;
 mod plan;
 mod products;
 #[cfg(test)]
 mod tests;
-#[cfg(target_arch = "x86_64")]
-mod x86;
 
 use std::sync::LazyLock;
 
@@ -24,7 +23,7 @@ use self::{
     forward::{ForwardRows, forward_packets},
     plan::{Plan, TASK_ROWS},
 };
-use crate::layers::lanes::{Lanes, Packet, Plain, Real, add_chunks};
+use crate::layers::lanes::{Packet, Plain, Real, add_chunks};
 
 /// The attention's weights, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -100,13 +99,11 @@ static KERNELS: LazyLock<Box<dyn Passes>> = LazyLock::new(|| all_kernels().swap_
 
 /// All kernels that this processor runs, the fastest first.
 fn all_kernels() -> Vec<Box<dyn Passes>> {
-    let mut all: Vec<Box<dyn Passes>> = vec![Box::new(Kernels::of::<Plain<f32, 8>>())];
-    #[cfg(target_arch = "x86_64")]
-    all.splice(0..0, x86::kernels());
-    all
+    let portable: Box<dyn Passes> = Box::new(Kernels::<f32, 8>::portable());
+    compiled::kernels().chain([portable]).collect()
 }
 
-/// The operation's passes, with vectors of any width.
+/// The operation's passes, whatever the width of the vectors.
 trait Passes<T = f32>: Send + Sync {
     fn forward(&self, weights: &Weights<T>, vectors: &[T], fields: usize) -> Vec<T>;
     fn backward(
@@ -120,19 +117,22 @@ trait Passes<T = f32>: Send + Sync {
 }
 
 /// The passes of some rows, compiled for some instructions.
-struct Kernels<T, const W: usize> {
-    forward_rows: fn(&Plan<T, W>, ForwardRows<T>, &mut [Packet<T, W>]),
-    backward_chunk: fn(&Plan<T, W>, BackwardChunk<T>, &mut [Packet<T, W>]),
+struct Kernels<T, const WIDTH: usize> {
+    forward_rows: fn(&Plan<T, WIDTH>, ForwardRows<T>, &mut [Packet<T, WIDTH>]),
+    backward_chunk: fn(&Plan<T, WIDTH>, BackwardChunk<T>, &mut [Packet<T, WIDTH>]),
 }
 
-impl<T: Real, const W: usize> Kernels<T, W> {
-    /// Kernels of vectors that any processor of the target has.
-    fn of<L: Lanes<W, Real = T>>() -> Self {
-        Self { forward_rows: forward::forward::<W, L>, backward_chunk: backward::backward::<W, L> }
+impl<T: Real, const WIDTH: usize> Kernels<T, WIDTH> {
+    /// Kernels that any processor of the target runs.
+    fn portable() -> Self {
+        Self {
+            forward_rows: forward::forward::<WIDTH, Plain<T, WIDTH>>,
+            backward_chunk: backward::backward::<WIDTH, Plain<T, WIDTH>>,
+        }
     }
 }
 
-impl<T: Real, const W: usize> Passes<T> for Kernels<T, W> {
+impl<T: Real, const WIDTH: usize> Passes<T> for Kernels<T, WIDTH> {
     fn forward(&self, weights: &Weights<T>, vectors: &[T], fields: usize) -> Vec<T> {
         let batch = weights.check(vectors, fields);
         let plan = Plan::new(weights, fields);

@@ -23,7 +23,7 @@ pub(super) enum Part {
 }
 
 /// The shared part of one call. A head's numbers are padded to whole packets with weights of zero.
-pub(super) struct Plan<T, const W: usize> {
+pub(super) struct Plan<T, const WIDTH: usize> {
     pub(super) fields: usize,
     pub(super) dim: usize,
     pub(super) heads: usize,
@@ -31,20 +31,20 @@ pub(super) struct Plan<T, const W: usize> {
     head_dim: usize,
     /// All weights, `[dim, 4 parts, heads, head packets]`; the query's divided by the root of the head's numbers, as the
     /// scores are.
-    pub(super) weights: Vec<Packet<T, W>>,
+    pub(super) weights: Vec<Packet<T, WIDTH>>,
     /// Their transpose, `[4 * heads * head packets * W, dim packets]`.
-    pub(super) turned: Vec<Packet<T, W>>,
+    pub(super) turned: Vec<Packet<T, WIDTH>>,
     scale: T,
 }
 
-impl<T: Real, const W: usize> Plan<T, W> {
+impl<T: Real, const WIDTH: usize> Plan<T, WIDTH> {
     pub(super) fn new(weights: &Weights<T>, fields: usize) -> Self {
         let &Weights { dim, heads, head_dim, scale, .. } = weights;
-        let zero = [T::default(); W];
+        let zero = [T::default(); WIDTH];
         let mut plan = Self { fields, dim, heads, head_dim, weights: Vec::new(), turned: Vec::new(), scale };
         plan.weights = vec![zero; dim * plan.row_packets()];
-        plan.turned = vec![zero; plan.row_packets() * W * plan.dim_packets()];
-        let (row, turned_row) = (plan.row_packets() * W, plan.dim_packets() * W);
+        plan.turned = vec![zero; plan.row_packets() * WIDTH * plan.dim_packets()];
+        let (row, turned_row) = (plan.row_packets() * WIDTH, plan.dim_packets() * WIDTH);
         for (part, matrix) in [weights.value, weights.residual, weights.query, weights.key].into_iter().enumerate() {
             let scale = if part == Part::Query as usize { scale } else { T::ONE };
             for (place, &weight) in matrix.iter().enumerate() {
@@ -60,7 +60,7 @@ impl<T: Real, const W: usize> Plan<T, W> {
     /// Where an output of a part stands in a row of all parts.
     fn column(&self, part: usize, output: usize) -> usize {
         let (head, number) = (output / self.head_dim, output % self.head_dim);
-        (part * self.heads + head) * self.head_packets() * W + number
+        (part * self.heads + head) * self.head_packets() * WIDTH + number
     }
 
     /// Numbers of all heads.
@@ -74,15 +74,15 @@ impl<T: Real, const W: usize> Plan<T, W> {
     }
 
     pub(super) fn head_packets(&self) -> usize {
-        self.head_dim.div_ceil(W)
+        self.head_dim.div_ceil(WIDTH)
     }
 
     pub(super) fn dim_packets(&self) -> usize {
-        self.dim.div_ceil(W)
+        self.dim.div_ceil(WIDTH)
     }
 
     pub(super) fn field_packets(&self) -> usize {
-        self.fields.div_ceil(W)
+        self.fields.div_ceil(WIDTH)
     }
 
     /// Packets of one part of a field.
@@ -122,8 +122,8 @@ impl<T: Real, const W: usize> Plan<T, W> {
     }
 
     /// Adds gradients of [`Self::weights`] to those of the four matrices, one behind the other in the order of [`Part`].
-    pub(super) fn unpack(&self, gradients: &[Packet<T, W>], sums: &mut [T]) {
-        let (gradients, row) = (gradients.as_flattened(), self.row_packets() * W);
+    pub(super) fn unpack(&self, gradients: &[Packet<T, WIDTH>], sums: &mut [T]) {
+        let (gradients, row) = (gradients.as_flattened(), self.row_packets() * WIDTH);
         for (part, sums) in sums.chunks_exact_mut(self.dim * self.width()).enumerate() {
             let scale = if part == Part::Query as usize { self.scale } else { T::ONE };
             for (place, sum) in sums.iter_mut().enumerate() {

@@ -2,7 +2,7 @@
 
 #![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
-use crate::layers::lanes::{Lanes, Packet, with_rows};
+use crate::layers::lanes::{Lanes, Packet, with_count};
 
 /// A matrix whose numbers are read one by one.
 #[derive(Clone, Copy)]
@@ -15,7 +15,7 @@ pub(super) enum Left<'a, T> {
 
 /// A matrix of packets, its rows so many packets apart.
 #[derive(Clone, Copy)]
-pub(super) struct Right<'a, T, const W: usize>(pub(super) &'a [Packet<T, W>], pub(super) usize);
+pub(super) struct Right<'a, T, const WIDTH: usize>(pub(super) &'a [Packet<T, WIDTH>], pub(super) usize);
 
 /// Rows, the products' length, and packets a row.
 #[derive(Clone, Copy)]
@@ -43,10 +43,10 @@ impl Target for Added {
 
 /// `left right` to `target`, whose rows are `stride` packets apart.
 #[inline(always)]
-pub(super) fn product<const W: usize, L: Lanes<W>, A: Target>(
+pub(super) fn product<const WIDTH: usize, L: Lanes<WIDTH>, A: Target>(
     left: Left<'_, L::Real>,
-    right: Right<'_, L::Real, W>,
-    target: &mut [Packet<L::Real, W>],
+    right: Right<'_, L::Real, WIDTH>,
+    target: &mut [Packet<L::Real, WIDTH>],
     stride: usize,
     size: Size,
 ) {
@@ -57,11 +57,19 @@ pub(super) fn product<const W: usize, L: Lanes<W>, A: Target>(
         match left {
             Left::Rows(left, apart) => {
                 let left = &left[row * apart..];
-                with_rows!(rows, up to L::TILE_ROWS, along::<W, L, A>((left, apart), right, (target, stride), size));
+                with_count!(
+                    rows,
+                    up to L::TILE_ROWS,
+                    along::<WIDTH, L, A>((left, apart), right, (target, stride), size)
+                );
             }
             Left::Turned(left, apart) => {
                 let left = &left[row..];
-                with_rows!(rows, up to L::TILE_ROWS, across::<W, L, A>((left, apart), right, (target, stride), size));
+                with_count!(
+                    rows,
+                    up to L::TILE_ROWS,
+                    across::<WIDTH, L, A>((left, apart), right, (target, stride), size)
+                );
             }
         }
         row += rows;
@@ -69,7 +77,7 @@ pub(super) fn product<const W: usize, L: Lanes<W>, A: Target>(
 }
 
 /// The numbers of a tile's rows at each place of the products, read one by one when they are needed: few registers are left.
-trait Numbers<const W: usize, L: Lanes<W>, const ROWS: usize>: Copy {
+trait Numbers<const WIDTH: usize, L: Lanes<WIDTH>, const ROWS: usize>: Copy {
     type Place: Copy;
     fn place(self, at: usize) -> Self::Place;
     fn number(self, place: Self::Place, row: usize) -> L;
@@ -79,7 +87,7 @@ trait Numbers<const W: usize, L: Lanes<W>, const ROWS: usize>: Copy {
 #[derive(Clone, Copy)]
 struct Along<'a, T, const ROWS: usize>([&'a [T]; ROWS]);
 
-impl<const W: usize, L: Lanes<W>, const ROWS: usize> Numbers<W, L, ROWS> for Along<'_, L::Real, ROWS> {
+impl<const WIDTH: usize, L: Lanes<WIDTH>, const ROWS: usize> Numbers<WIDTH, L, ROWS> for Along<'_, L::Real, ROWS> {
     type Place = usize;
 
     #[inline(always)]
@@ -97,7 +105,9 @@ impl<const W: usize, L: Lanes<W>, const ROWS: usize> Numbers<W, L, ROWS> for Alo
 #[derive(Clone, Copy)]
 struct Across<'a, T>(&'a [T], usize);
 
-impl<'a, const W: usize, L: Lanes<W, Real: 'a>, const ROWS: usize> Numbers<W, L, ROWS> for Across<'a, L::Real> {
+impl<'a, const WIDTH: usize, L: Lanes<WIDTH, Real: 'a>, const ROWS: usize> Numbers<WIDTH, L, ROWS>
+    for Across<'a, L::Real>
+{
     type Place = &'a [L::Real];
 
     #[inline(always)]
@@ -113,34 +123,34 @@ impl<'a, const W: usize, L: Lanes<W, Real: 'a>, const ROWS: usize> Numbers<W, L,
 
 /// So many rows of the product.
 #[inline(always)]
-fn along<const W: usize, L: Lanes<W>, A: Target, const ROWS: usize>(
+fn along<const WIDTH: usize, L: Lanes<WIDTH>, A: Target, const ROWS: usize>(
     (left, apart): (&[L::Real], usize),
-    right: Right<'_, L::Real, W>,
-    target: (&mut [Packet<L::Real, W>], usize),
+    right: Right<'_, L::Real, WIDTH>,
+    target: (&mut [Packet<L::Real, WIDTH>], usize),
     size: Size,
 ) {
     let mut rows = [&left[..size.inner]; ROWS];
     for (number, row) in rows.iter_mut().enumerate() {
         *row = &left[number * apart..][..size.inner];
     }
-    strip::<W, L, A, _, ROWS>(Along(rows), right, target, size);
+    strip::<WIDTH, L, A, _, ROWS>(Along(rows), right, target, size);
 }
 
 #[inline(always)]
-fn across<const W: usize, L: Lanes<W>, A: Target, const ROWS: usize>(
+fn across<const WIDTH: usize, L: Lanes<WIDTH>, A: Target, const ROWS: usize>(
     (left, apart): (&[L::Real], usize),
-    right: Right<'_, L::Real, W>,
-    target: (&mut [Packet<L::Real, W>], usize),
+    right: Right<'_, L::Real, WIDTH>,
+    target: (&mut [Packet<L::Real, WIDTH>], usize),
     size: Size,
 ) {
-    strip::<W, L, A, _, ROWS>(Across(left, apart), right, target, size);
+    strip::<WIDTH, L, A, _, ROWS>(Across(left, apart), right, target, size);
 }
 
 #[inline(always)]
-fn strip<const W: usize, L: Lanes<W>, A: Target, N: Numbers<W, L, ROWS>, const ROWS: usize>(
+fn strip<const WIDTH: usize, L: Lanes<WIDTH>, A: Target, N: Numbers<WIDTH, L, ROWS>, const ROWS: usize>(
     left: N,
-    right: Right<'_, L::Real, W>,
-    (target, stride): (&mut [Packet<L::Real, W>], usize),
+    right: Right<'_, L::Real, WIDTH>,
+    (target, stride): (&mut [Packet<L::Real, WIDTH>], usize),
     size: Size,
 ) {
     let tiles = size.packets.div_ceil(L::TILE_PACKETS);
@@ -148,15 +158,26 @@ fn strip<const W: usize, L: Lanes<W>, A: Target, N: Numbers<W, L, ROWS>, const R
         // as even as they can be: four packets are two and two
         let [start, end] = [number, number + 1].map(|boundary| boundary * size.packets / tiles);
         let columns = [start, size.inner];
-        with_rows!(end - start, up to L::TILE_PACKETS, tile::<W, L, A, N, ROWS>(left, right, (target, stride), columns));
+        with_count!(
+            end - start,
+            up to L::TILE_PACKETS,
+            tile::<WIDTH, L, A, N, ROWS>(left, right, (target, stride), columns)
+        );
     }
 }
 
 #[inline(always)]
-fn tile<const W: usize, L: Lanes<W>, A: Target, N: Numbers<W, L, ROWS>, const ROWS: usize, const PACKETS: usize>(
+fn tile<
+    const WIDTH: usize,
+    L: Lanes<WIDTH>,
+    A: Target,
+    N: Numbers<WIDTH, L, ROWS>,
+    const ROWS: usize,
+    const PACKETS: usize,
+>(
     left: N,
-    Right(right, right_stride): Right<'_, L::Real, W>,
-    (target, stride): (&mut [Packet<L::Real, W>], usize),
+    Right(right, right_stride): Right<'_, L::Real, WIDTH>,
+    (target, stride): (&mut [Packet<L::Real, WIDTH>], usize),
     [column, inner]: [usize; 2],
 ) {
     let mut sums = [[L::splat(L::Real::default()); PACKETS]; ROWS];

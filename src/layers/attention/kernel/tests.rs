@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::seed::{mix, unit};
+use crate::{
+    layers::lanes::tests::assert_last_is_slowest,
+    seed::{mix, unit},
+};
 
 /// An attention, its input and the gradient of its output, all at random.
 #[derive(Clone)]
@@ -79,7 +82,7 @@ impl Case<f64> {
 
     /// `Σ gradient ⊙ output`
     fn sum(&self) -> f64 {
-        let output = self.forward(&Kernels::of::<Plain<f64, 8>>());
+        let output = self.forward(&Kernels::<f64, 8>::portable());
         output.iter().zip(&self.gradient).map(|(output, gradient)| output * gradient).sum()
     }
 
@@ -157,9 +160,9 @@ fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
-/// Kernels of two widths for exact comparisons: what holds for any of them holds for sixteen, whose code is large.
+/// Kernels of two widths for exact comparisons; sixteen numbers of any processor would take minutes to compile.
 fn exact_kernels() -> [Box<dyn Passes<f64>>; 2] {
-    [Box::new(Kernels::of::<Plain<f64, 8>>()), Box::new(Kernels::of::<Plain<f64, 2>>())]
+    [Box::new(Kernels::<f64, 8>::portable()), Box::new(Kernels::<f64, 2>::portable())]
 }
 
 #[test]
@@ -198,7 +201,7 @@ fn gradients_are_central_differences() {
 
 #[test]
 fn this_processors_kernels_agree_with_the_portable_ones() {
-    let portable = Kernels::of::<Plain<f64, 8>>();
+    let portable = Kernels::<f64, 8>::portable();
     for shape in SHAPES {
         let wide = Case::new(shape);
         let narrow = wide.narrow();
@@ -218,44 +221,62 @@ fn this_processors_kernels_agree_with_the_portable_ones() {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let case = Case::new([1030, 9, 16, 2, 16]).narrow();
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| (case.forward(&**KERNELS), case.backward(&**KERNELS)))
-    };
-    let expected = run(1);
-    for threads in [2, 3, 7] {
-        assert!(run(threads) == expected, "{threads} threads");
+    for kernels in &all_kernels() {
+        let case = Case::new([1030, 9, 16, 2, 16]).narrow();
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| (case.forward(&**kernels), case.backward(&**kernels)))
+        };
+        let expected = run(1);
+        for threads in [2, 3, 7] {
+            assert!(run(threads) == expected, "{threads} threads");
+        }
     }
 }
 
 /// Scores of thousands, of either sign, so that what is beyond the fields is far above or far below them.
 #[test]
 fn large_scores_do_not_overflow() {
-    for sign in [1e4, -1e4] {
-        let mut case = Case::new([9, 6, 4, 2, 5]).narrow();
-        case.query.fill(sign);
-        case.key.fill(1.0);
-        case.vectors.iter_mut().for_each(|value| *value = value.abs());
-        assert!(case.forward(&**KERNELS).iter().all(|value| value.is_finite()));
-        assert!(case.backward(&**KERNELS).vectors.iter().all(|value| value.is_finite()));
+    for kernels in &all_kernels() {
+        for sign in [1e4, -1e4] {
+            let mut case = Case::new([9, 6, 4, 2, 5]).narrow();
+            case.query.fill(sign);
+            case.key.fill(1.0);
+            case.vectors.iter_mut().for_each(|value| *value = value.abs());
+            assert!(case.forward(&**kernels).iter().all(|value| value.is_finite()));
+            assert!(case.backward(&**kernels).vectors.iter().all(|value| value.is_finite()));
+        }
     }
+}
+
+/// Code that is not inlined into the functions with a processor's instructions is many times as slow, and right.
+#[test]
+fn kernels_for_more_instructions_are_faster() {
+    let (case, kernels) = (Case::new([16, 39, 16, 2, 16]).narrow(), all_kernels());
+    assert_last_is_slowest(kernels.len(), |number| {
+        case.forward(&*kernels[number]);
+        case.backward(&*kernels[number]);
+    });
 }
 
 #[test]
 fn an_empty_batch_has_zero_gradients() {
     let case = Case::new([0, 3, 2, 2, 2]);
-    let gradients = case.backward(&Kernels::of::<Plain<f64, 8>>());
-    assert!(case.forward(&Kernels::of::<Plain<f64, 8>>()).is_empty() && gradients.vectors.is_empty());
+    let gradients = case.backward(&Kernels::<f64, 8>::portable());
+    assert!(case.forward(&Kernels::<f64, 8>::portable()).is_empty() && gradients.vectors.is_empty());
     assert_eq!((gradients.query, gradients.residual), (vec![0.0; 8], vec![0.0; 8]));
 }
 
 #[test]
 fn what_is_not_a_number_stays_in_its_row() {
-    let mut case = Case::new([11, 5, 4, 2, 3]).narrow();
-    case.vectors[7] = f32::NAN;
-    let (output, row) = (case.forward(&**KERNELS), 5 * 2 * 3);
-    assert!(output[..row].iter().any(|value| value.is_nan()) && output[row..].iter().all(|value| value.is_finite()));
+    for kernels in &all_kernels() {
+        let mut case = Case::new([11, 5, 4, 2, 3]).narrow();
+        case.vectors[7] = f32::NAN;
+        let (output, row) = (case.forward(&**kernels), 5 * 2 * 3);
+        assert!(
+            output[..row].iter().any(|value| value.is_nan()) && output[row..].iter().all(|value| value.is_finite())
+        );
+    }
 }
 
 #[test]
@@ -263,24 +284,26 @@ fn what_is_not_a_number_stays_in_its_row() {
 fn lengths_that_do_not_fit_are_refused() {
     let mut case = Case::new([4, 3, 2, 1, 1]);
     case.vectors.pop();
-    case.forward(&Kernels::of::<Plain<f64, 8>>());
+    case.forward(&Kernels::<f64, 8>::portable());
 }
 
 proptest! {
     /// Tasks, chunks and padding are invisible: a row's result is the same alone and within a batch.
     #[test]
     fn a_row_does_not_see_its_batch(batch in 1_usize..30, fields in 1_usize..12, dim in 1_usize..20, head_dim in 1_usize..20) {
-        let case = Case::new([batch, fields, dim, 2, head_dim]).narrow();
-        let (together, gradients) = (case.forward(&**KERNELS), case.backward(&**KERNELS).vectors);
-        let (row, width) = (fields * dim, fields * 2 * head_dim);
-        for place in 0..batch {
-            let alone = Case {
-                vectors: case.vectors[place * row..][..row].to_vec(),
-                gradient: case.gradient[place * width..][..width].to_vec(),
-                ..case.clone()
-            };
-            prop_assert_eq!(&alone.forward(&**KERNELS), &together[place * width..][..width]);
-            prop_assert_eq!(&alone.backward(&**KERNELS).vectors, &gradients[place * row..][..row]);
+        for kernels in &all_kernels() {
+            let case = Case::new([batch, fields, dim, 2, head_dim]).narrow();
+            let (together, gradients) = (case.forward(&**kernels), case.backward(&**kernels).vectors);
+            let (row, width) = (fields * dim, fields * 2 * head_dim);
+            for place in 0..batch {
+                let alone = Case {
+                    vectors: case.vectors[place * row..][..row].to_vec(),
+                    gradient: case.gradient[place * width..][..width].to_vec(),
+                    ..case.clone()
+                };
+                prop_assert_eq!(&alone.forward(&**kernels), &together[place * width..][..width]);
+                prop_assert_eq!(&alone.backward(&**kernels).vectors, &gradients[place * row..][..row]);
+            }
         }
     }
 }

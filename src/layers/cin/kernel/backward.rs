@@ -27,17 +27,17 @@ pub(super) struct BackwardChunk<'a, T> {
 }
 
 /// Scratch memory of [`backward`].
-pub(super) fn backward_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
+pub(super) fn backward_packets<T: Real, const WIDTH: usize>(plan: &Plan<T, WIDTH>) -> usize {
     let strips = DEPTH * plan.block_strips();
     strips * PACKETS * (2 * plan.vectors() + plan.maps) + weight_gradient::packets(plan, strips)
 }
 
 /// Runs a chunk back.
 #[inline(always)]
-pub(super) fn backward<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
+pub(super) fn backward<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
     chunk: BackwardChunk<L::Real>,
-    scratch: &mut [Packet<L::Real, W>],
+    scratch: &mut [Packet<L::Real, WIDTH>],
 ) {
     let BackwardChunk { start, feed, output, start_gradient, feed_gradient, sums } = chunk;
     let rows = DEPTH * plan.block_rows();
@@ -45,7 +45,7 @@ pub(super) fn backward<const W: usize, L: Lanes<W>>(
     let (mut feeds, mut feed_gradients) = (feed.chunks(lengths[1]), feed_gradient.chunks_mut(lengths[1]));
     let targets = start_gradient.chunks_mut(lengths[0]);
     for ((start, output), start_gradient) in start.chunks(lengths[0]).zip(output.chunks(lengths[2])).zip(targets) {
-        let strips = strips::count::<W>(start.len() / plan.fields / plan.dim, plan.dim);
+        let strips = strips::count::<WIDTH>(start.len() / plan.fields / plan.dim, plan.dim);
         let (vectors, rest) = scratch.split_at_mut(strips * PACKETS * plan.vectors());
         let (gradients, rest) = rest.split_at_mut(vectors.len());
         let (maps, scratch) = rest.split_at_mut(strips * PACKETS * plan.maps);
@@ -58,7 +58,7 @@ pub(super) fn backward<const W: usize, L: Lanes<W>>(
         let blocks = vectors.chunks(plan.block_strips() * plan.vectors());
         let blocks = blocks.zip(maps.chunks(plan.block_strips() * plan.maps));
         for ((vectors, maps), gradients) in blocks.zip(gradients.chunks_mut(plan.block_strips() * plan.vectors())) {
-            tiles::inputs::<W, L>(plan, vectors, maps, gradients);
+            tiles::inputs::<WIDTH, L>(plan, vectors, maps, gradients);
         }
         plan.start().store(gradients, start_gradient);
         plan.feed().store(gradients, feed_gradients.next().unwrap_or_default());

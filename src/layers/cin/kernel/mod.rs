@@ -10,6 +10,7 @@
 //! `tiles.rs` and `weight_gradient.rs` their products.
 
 mod backward;
+mod compiled;
 mod forward;
 mod plan;
 mod strips;
@@ -17,8 +18,6 @@ mod strips;
 mod tests;
 mod tiles;
 mod weight_gradient;
-#[cfg(target_arch = "x86_64")]
-mod x86;
 
 use std::sync::LazyLock;
 
@@ -30,7 +29,7 @@ use self::{
     plan::{Pass, Plan},
     weight_gradient::row_len,
 };
-use crate::layers::lanes::{Lanes, Packet, Plain, Real, add_chunks};
+use crate::layers::lanes::{Packet, Plain, Real, add_chunks};
 
 /// A layer's weights, row-major, and its sizes.
 #[derive(Clone, Copy, Debug)]
@@ -88,10 +87,8 @@ static KERNELS: LazyLock<Box<dyn Passes>> = LazyLock::new(|| all_kernels().swap_
 
 /// All kernels that this processor runs, the fastest first.
 fn all_kernels() -> Vec<Box<dyn Passes>> {
-    let mut all: Vec<Box<dyn Passes>> = vec![Box::new(Kernels::of::<Plain<f32, 8>>())];
-    #[cfg(target_arch = "x86_64")]
-    all.splice(0..0, x86::kernels());
-    all
+    let portable: Box<dyn Passes> = Box::new(Kernels::<f32, 8>::portable());
+    compiled::kernels().chain([portable]).collect()
 }
 
 /// The batch that the inputs are; panics where lengths don't fit.
@@ -109,26 +106,29 @@ fn batch<T: Real>(layer: &Layer<T>, inputs: Inputs<T>) -> usize {
     batch
 }
 
-/// The layer's passes, with vectors of any width.
+/// The layer's passes, whatever the width of the vectors.
 trait Passes<T = f32>: Send + Sync {
     fn forward(&self, layer: &Layer<T>, inputs: Inputs<T>) -> Vec<T>;
     fn backward(&self, layer: &Layer<T>, inputs: Inputs<T>, gradient: &[T]) -> Gradients<T>;
 }
 
 /// One chunk's passes, compiled for some instructions.
-struct Kernels<T, const W: usize> {
-    forward_chunk: fn(&Plan<T, W>, ForwardChunk<T>, &mut [Packet<T, W>]),
-    backward_chunk: fn(&Plan<T, W>, BackwardChunk<T>, &mut [Packet<T, W>]),
+struct Kernels<T, const WIDTH: usize> {
+    forward_chunk: fn(&Plan<T, WIDTH>, ForwardChunk<T>, &mut [Packet<T, WIDTH>]),
+    backward_chunk: fn(&Plan<T, WIDTH>, BackwardChunk<T>, &mut [Packet<T, WIDTH>]),
 }
 
-impl<T: Real, const W: usize> Kernels<T, W> {
-    /// Kernels of vectors that any processor of the target has.
-    fn of<L: Lanes<W, Real = T>>() -> Self {
-        Self { forward_chunk: forward::forward::<W, L>, backward_chunk: backward::backward::<W, L> }
+impl<T: Real, const WIDTH: usize> Kernels<T, WIDTH> {
+    /// Kernels that any processor of the target runs.
+    fn portable() -> Self {
+        Self {
+            forward_chunk: forward::forward::<WIDTH, Plain<T, WIDTH>>,
+            backward_chunk: backward::backward::<WIDTH, Plain<T, WIDTH>>,
+        }
     }
 }
 
-impl<T: Real, const W: usize> Passes<T> for Kernels<T, W> {
+impl<T: Real, const WIDTH: usize> Passes<T> for Kernels<T, WIDTH> {
     fn forward(&self, layer: &Layer<T>, inputs: Inputs<T>) -> Vec<T> {
         let batch = batch(layer, inputs);
         let plan = Plan::new(layer, inputs.feed.is_none(), Pass::Forward);
@@ -185,6 +185,6 @@ impl<T: Real, const W: usize> Passes<T> for Kernels<T, W> {
 }
 
 /// Numbers of some rows: start, feed, output.
-fn lengths<T: Real, const W: usize>(plan: &Plan<T, W>, rows: usize) -> [usize; 3] {
+fn lengths<T: Real, const WIDTH: usize>(plan: &Plan<T, WIDTH>, rows: usize) -> [usize; 3] {
     [plan.fields, plan.fed, plan.maps].map(|count| rows * count * plan.dim)
 }

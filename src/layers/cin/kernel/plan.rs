@@ -28,7 +28,7 @@ pub(super) enum Pass {
 }
 
 /// The shared part of one call.
-pub(super) struct Plan<T, const W: usize> {
+pub(super) struct Plan<T, const WIDTH: usize> {
     pub(super) fields: usize,
     pub(super) fed: usize,
     pub(super) maps: usize,
@@ -90,7 +90,7 @@ impl<T: Real> Tiles<T> {
     }
 }
 
-impl<T: Real, const W: usize> Plan<T, W> {
+impl<T: Real, const WIDTH: usize> Plan<T, WIDTH> {
     pub(super) fn new(layer: &Layer<T>, is_first: bool, pass: Pass) -> Self {
         let &Layer { weight, maps, fed, fields, dim } = layer;
         let own = if is_first { 0 } else { fields };
@@ -144,7 +144,7 @@ impl<T: Real, const W: usize> Plan<T, W> {
     }
 
     pub(super) fn block_strips(&self) -> usize {
-        strips::count::<W>(self.block_rows(), self.dim)
+        strips::count::<WIDTH>(self.block_rows(), self.dim)
     }
 
     /// Rows of the batch that one task takes; on the way back, whose weight gradients are summed together.

@@ -12,16 +12,16 @@ use crate::layers::lanes::{Packet, Real};
 pub(super) const PACKETS: usize = 2;
 
 /// Columns of a strip.
-const fn columns<const W: usize>() -> usize {
-    PACKETS * W
+const fn columns<const WIDTH: usize>() -> usize {
+    PACKETS * WIDTH
 }
 
 /// One vector's numbers of a strip's columns.
-pub(super) type Strip<T, const W: usize> = [Packet<T, W>; PACKETS];
+pub(super) type Strip<T, const WIDTH: usize> = [Packet<T, WIDTH>; PACKETS];
 
 /// Strips of so many rows.
-pub(super) fn count<const W: usize>(rows: usize, dim: usize) -> usize {
-    (rows * dim).div_ceil(columns::<W>())
+pub(super) fn count<const WIDTH: usize>(rows: usize, dim: usize) -> usize {
+    (rows * dim).div_ceil(columns::<WIDTH>())
 }
 
 /// A part of a row's dims that lies in one strip.
@@ -32,9 +32,9 @@ struct Piece {
 }
 
 #[inline(always)]
-fn pieces<const W: usize>(row: usize, dim: usize) -> impl Iterator<Item = Piece> {
+fn pieces<const WIDTH: usize>(row: usize, dim: usize) -> impl Iterator<Item = Piece> {
     let first = row * dim;
-    let width = columns::<W>();
+    let width = columns::<WIDTH>();
     (first / width..(first + dim).div_ceil(width)).map(move |strip| {
         let columns = first.max(strip * width)..(first + dim).min((strip + 1) * width);
         let from = |origin: usize| columns.start - origin..columns.end - origin;
@@ -54,18 +54,18 @@ pub(super) struct Place {
 impl Place {
     /// `[rows, kind, dim]` → strips, whose columns beyond the last row are zeros.
     #[inline(always)]
-    pub(super) fn load<T: Real, const W: usize>(&self, rows: &[T], block: &mut [Strip<T, W>]) {
+    pub(super) fn load<T: Real, const WIDTH: usize>(&self, rows: &[T], block: &mut [Strip<T, WIDTH>]) {
         let Self { vectors, ref kind, dim } = *self;
         let row_len = kind.len() * dim;
-        if row_len > 0 && !(rows.len() / row_len * dim).is_multiple_of(columns::<W>()) {
+        if row_len > 0 && !(rows.len() / row_len * dim).is_multiple_of(columns::<WIDTH>()) {
             let last = block.len() - vectors;
             block[last..][kind.clone()].as_flattened_mut().as_flattened_mut().fill(T::default());
         }
         for (row, source) in rows.chunks_exact(row_len.max(1)).enumerate() {
-            for Piece { strip, lanes, dims } in pieces::<W>(row, dim) {
+            for Piece { strip, lanes, dims } in pieces::<WIDTH>(row, dim) {
                 let targets = &mut block[strip * vectors..][kind.clone()];
                 for (target, source) in targets.iter_mut().zip(source.chunks_exact(dim)) {
-                    copy::<_, W>(&source[dims.clone()], &mut target.as_flattened_mut()[lanes.clone()]);
+                    copy::<_, WIDTH>(&source[dims.clone()], &mut target.as_flattened_mut()[lanes.clone()]);
                 }
             }
         }
@@ -73,13 +73,13 @@ impl Place {
 
     /// Strips → `[rows, kind, dim]`.
     #[inline(always)]
-    pub(super) fn store<T: Real, const W: usize>(&self, block: &[Strip<T, W>], rows: &mut [T]) {
+    pub(super) fn store<T: Real, const WIDTH: usize>(&self, block: &[Strip<T, WIDTH>], rows: &mut [T]) {
         let Self { vectors, ref kind, dim } = *self;
         for (row, target) in rows.chunks_exact_mut((kind.len() * dim).max(1)).enumerate() {
-            for Piece { strip, lanes, dims } in pieces::<W>(row, dim) {
+            for Piece { strip, lanes, dims } in pieces::<WIDTH>(row, dim) {
                 let sources = &block[strip * vectors..][kind.clone()];
                 for (source, target) in sources.iter().zip(target.chunks_exact_mut(dim)) {
-                    copy::<_, W>(&source.as_flattened()[lanes.clone()], &mut target[dims.clone()]);
+                    copy::<_, WIDTH>(&source.as_flattened()[lanes.clone()], &mut target[dims.clone()]);
                 }
             }
         }
@@ -88,8 +88,8 @@ impl Place {
 
 /// A copy by whole packets, without a call where a row is made of these.
 #[inline(always)]
-fn copy<T: Real, const W: usize>(source: &[T], target: &mut [T]) {
-    let ((sources, source), (targets, target)) = (source.as_chunks::<W>(), target.as_chunks_mut::<W>());
+fn copy<T: Real, const WIDTH: usize>(source: &[T], target: &mut [T]) {
+    let ((sources, source), (targets, target)) = (source.as_chunks::<WIDTH>(), target.as_chunks_mut::<WIDTH>());
     for (target, source) in targets.iter_mut().zip(sources) {
         *target = *source;
     }

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::seed::{mix, unit};
+use crate::{
+    layers::lanes::tests::assert_last_is_slowest,
+    seed::{mix, unit},
+};
 
 /// A layer, its inputs and the gradient of its maps, all at random.
 #[derive(Clone)]
@@ -76,7 +79,7 @@ impl Case<f64> {
 
     /// `Σ gradient ⊙ maps`
     fn value(&self) -> f64 {
-        let maps = self.forward(&Kernels::of::<Plain<f64, 8>>());
+        let maps = self.forward(&Kernels::<f64, 8>::portable());
         maps.iter().zip(&self.gradient).map(|(map, gradient)| map * gradient).sum()
     }
 
@@ -144,9 +147,9 @@ fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
-/// Kernels of two widths for exact comparisons: what holds for any of them holds for sixteen, whose code is large.
+/// Kernels of two widths for exact comparisons; sixteen numbers of any processor would take minutes to compile.
 fn exact_kernels() -> [Box<dyn Passes<f64>>; 2] {
-    [Box::new(Kernels::of::<Plain<f64, 8>>()), Box::new(Kernels::of::<Plain<f64, 2>>())]
+    [Box::new(Kernels::<f64, 8>::portable()), Box::new(Kernels::<f64, 2>::portable())]
 }
 
 #[test]
@@ -184,7 +187,7 @@ fn gradients_are_central_differences() {
 
 #[test]
 fn this_processors_kernels_agree_with_the_portable_ones() {
-    let portable = Kernels::of::<Plain<f64, 8>>();
+    let portable = Kernels::<f64, 8>::portable();
     for shape in SHAPES {
         let wide = Case::new(shape);
         let narrow = wide.narrow();
@@ -202,35 +205,49 @@ fn this_processors_kernels_agree_with_the_portable_ones() {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    for shape in [[1030, 9, 16, 7, 5], [1030, 9, 16, 7, 0]] {
-        let case = Case::new(shape).narrow();
-        let run = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| (case.forward(&**KERNELS), case.backward(&**KERNELS)))
-        };
-        let expected = run(1);
-        for threads in [2, 3, 7] {
-            assert!(run(threads) == expected, "{threads} threads");
+    for kernels in &all_kernels() {
+        for shape in [[1030, 9, 16, 7, 5], [1030, 9, 16, 7, 0]] {
+            let case = Case::new(shape).narrow();
+            let run = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| (case.forward(&**kernels), case.backward(&**kernels)))
+            };
+            let expected = run(1);
+            for threads in [2, 3, 7] {
+                assert!(run(threads) == expected, "{threads} threads");
+            }
         }
     }
+}
+
+/// Code that is not inlined into the functions with a processor's instructions is many times as slow, and right.
+#[test]
+fn kernels_for_more_instructions_are_faster() {
+    let (case, kernels) = (Case::new([64, 39, 16, 12, 9]).narrow(), all_kernels());
+    assert_last_is_slowest(kernels.len(), |number| {
+        case.forward(&*kernels[number]);
+        case.backward(&*kernels[number]);
+    });
 }
 
 #[test]
 fn an_empty_batch_has_zero_gradients() {
     for fed in [0, 2] {
         let case = Case::new([0, 3, 2, 2, fed]);
-        let gradients = case.backward(&Kernels::of::<Plain<f64, 8>>());
-        assert!(case.forward(&Kernels::of::<Plain<f64, 8>>()).is_empty() && gradients.start.is_empty());
+        let gradients = case.backward(&Kernels::<f64, 8>::portable());
+        assert!(case.forward(&Kernels::<f64, 8>::portable()).is_empty() && gradients.start.is_empty());
         assert_eq!(gradients.weight, vec![0.0; case.weight.len()]);
     }
 }
 
 #[test]
 fn what_is_not_a_number_stays_in_its_row() {
-    let mut case = Case::new([11, 5, 4, 3, 0]).narrow();
-    case.start[7] = f32::NAN;
-    let maps = case.forward(&**KERNELS);
-    assert!(maps[..12].iter().any(|value| value.is_nan()) && maps[12..].iter().all(|value| value.is_finite()));
+    for kernels in &all_kernels() {
+        let mut case = Case::new([11, 5, 4, 3, 0]).narrow();
+        case.start[7] = f32::NAN;
+        let maps = case.forward(&**kernels);
+        assert!(maps[..12].iter().any(|value| value.is_nan()) && maps[12..].iter().all(|value| value.is_finite()));
+    }
 }
 
 #[test]
@@ -238,7 +255,7 @@ fn what_is_not_a_number_stays_in_its_row() {
 fn lengths_that_do_not_fit_are_refused() {
     let mut case = Case::new([4, 3, 3, 1, 2]);
     case.feed.as_mut().unwrap().pop();
-    case.forward(&Kernels::of::<Plain<f64, 8>>());
+    case.forward(&Kernels::<f64, 8>::portable());
 }
 
 proptest! {
@@ -247,18 +264,20 @@ proptest! {
     fn a_row_does_not_see_its_batch(
         batch in 1_usize..40, fields in 1_usize..12, dim in 1_usize..40, maps in 1_usize..14, fed in 0_usize..9
     ) {
-        let case = Case::new([batch, fields, dim, maps, fed]).narrow();
-        let (together, gradients) = (case.forward(&**KERNELS), case.backward(&**KERNELS).start);
-        let cut = |values: &[f32], row: usize, count: usize| values[row * count * dim..][..count * dim].to_vec();
-        for row in 0..batch {
-            let alone = Case {
-                start: cut(&case.start, row, fields),
-                feed: case.feed.as_ref().map(|feed| cut(feed, row, fed)),
-                gradient: cut(&case.gradient, row, maps),
-                ..case.clone()
-            };
-            prop_assert_eq!(alone.forward(&**KERNELS), cut(&together, row, maps));
-            prop_assert_eq!(alone.backward(&**KERNELS).start, cut(&gradients, row, fields));
+        for kernels in &all_kernels() {
+            let case = Case::new([batch, fields, dim, maps, fed]).narrow();
+            let (together, gradients) = (case.forward(&**kernels), case.backward(&**kernels).start);
+            let cut = |values: &[f32], row: usize, count: usize| values[row * count * dim..][..count * dim].to_vec();
+            for row in 0..batch {
+                let alone = Case {
+                    start: cut(&case.start, row, fields),
+                    feed: case.feed.as_ref().map(|feed| cut(feed, row, fed)),
+                    gradient: cut(&case.gradient, row, maps),
+                    ..case.clone()
+                };
+                prop_assert_eq!(alone.forward(&**kernels), cut(&together, row, maps));
+                prop_assert_eq!(alone.backward(&**kernels).start, cut(&gradients, row, fields));
+            }
         }
     }
 }

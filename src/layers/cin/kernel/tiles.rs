@@ -10,9 +10,9 @@ use crate::layers::lanes::{Lanes, Packet};
 
 /// `Σ_n weights[n] ⊗ inputs[n]` of some packets from `first`.
 #[inline(always)]
-fn sums<const W: usize, L: Lanes<W>, const COUNT: usize>(
+fn sums<const WIDTH: usize, L: Lanes<WIDTH>, const COUNT: usize>(
     weights: &[[L::Real; TILE]],
-    inputs: &[Strip<L::Real, W>],
+    inputs: &[Strip<L::Real, WIDTH>],
     first: usize,
 ) -> [[L; COUNT]; TILE] {
     let mut sums = [[L::splat(L::Real::default()); COUNT]; TILE];
@@ -34,28 +34,28 @@ fn sums<const W: usize, L: Lanes<W>, const COUNT: usize>(
 /// - vectors: `[strips, vectors]`
 /// - output: `[strips, maps]`
 #[inline(always)]
-pub(super) fn maps<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
-    vectors: &[Strip<L::Real, W>],
-    output: &mut [Strip<L::Real, W>],
+pub(super) fn maps<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
+    vectors: &[Strip<L::Real, WIDTH>],
+    output: &mut [Strip<L::Real, WIDTH>],
 ) {
     if const { L::TILE_ROWS >= 6 } {
-        maps_of::<W, L, PACKETS>(plan, vectors, output);
+        maps_of::<WIDTH, L, PACKETS>(plan, vectors, output);
     } else {
-        maps_of::<W, L, 1>(plan, vectors, output);
+        maps_of::<WIDTH, L, 1>(plan, vectors, output);
     }
 }
 
 #[inline(always)]
-fn maps_of<const W: usize, L: Lanes<W>, const COUNT: usize>(
-    plan: &Plan<L::Real, W>,
-    vectors: &[Strip<L::Real, W>],
-    output: &mut [Strip<L::Real, W>],
+fn maps_of<const WIDTH: usize, L: Lanes<WIDTH>, const COUNT: usize>(
+    plan: &Plan<L::Real, WIDTH>,
+    vectors: &[Strip<L::Real, WIDTH>],
+    output: &mut [Strip<L::Real, WIDTH>],
 ) {
     for tile in plan.forward.iter() {
         for (vectors, output) in vectors.chunks_exact(plan.vectors()).zip(output.chunks_exact_mut(plan.maps)) {
             for first in (0..PACKETS).step_by(COUNT) {
-                let sums = sums::<W, L, COUNT>(tile.weights, &vectors[tile.columns.clone()], first);
+                let sums = sums::<WIDTH, L, COUNT>(tile.weights, &vectors[tile.columns.clone()], first);
                 for (sums, &[vector, map]) in sums.iter().zip(&tile.pairs) {
                     let (vector, target) = (&vectors[vector], &mut output[map]);
                     for packet in 0..COUNT {
@@ -75,32 +75,32 @@ fn maps_of<const W: usize, L: Lanes<W>, const COUNT: usize>(
 /// - output: `[strips, maps]`
 /// - gradients: `[strips, vectors]`
 #[inline(always)]
-pub(super) fn inputs<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
-    vectors: &[Strip<L::Real, W>],
-    output: &[Strip<L::Real, W>],
-    gradients: &mut [Strip<L::Real, W>],
+pub(super) fn inputs<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
+    vectors: &[Strip<L::Real, WIDTH>],
+    output: &[Strip<L::Real, WIDTH>],
+    gradients: &mut [Strip<L::Real, WIDTH>],
 ) {
     if const { L::TILE_ROWS >= 6 } {
-        inputs_of::<W, L, PACKETS>(plan, vectors, output, gradients);
+        inputs_of::<WIDTH, L, PACKETS>(plan, vectors, output, gradients);
     } else {
-        inputs_of::<W, L, 1>(plan, vectors, output, gradients);
+        inputs_of::<WIDTH, L, 1>(plan, vectors, output, gradients);
     }
 }
 
 #[inline(always)]
-fn inputs_of<const W: usize, L: Lanes<W>, const COUNT: usize>(
-    plan: &Plan<L::Real, W>,
-    vectors: &[Strip<L::Real, W>],
-    output: &[Strip<L::Real, W>],
-    gradients: &mut [Strip<L::Real, W>],
+fn inputs_of<const WIDTH: usize, L: Lanes<WIDTH>, const COUNT: usize>(
+    plan: &Plan<L::Real, WIDTH>,
+    vectors: &[Strip<L::Real, WIDTH>],
+    output: &[Strip<L::Real, WIDTH>],
+    gradients: &mut [Strip<L::Real, WIDTH>],
 ) {
     let count = plan.vectors();
     for tile in plan.inputs.iter() {
         let strips = vectors.chunks_exact(count).zip(output.chunks_exact(plan.maps));
         for ((vectors, output), gradients) in strips.zip(gradients.chunks_exact_mut(count)) {
             for first in (0..PACKETS).step_by(COUNT) {
-                let sums = sums::<W, L, COUNT>(tile.weights, output, first);
+                let sums = sums::<WIDTH, L, COUNT>(tile.weights, output, first);
                 for (sums, &[left, right]) in sums.iter().zip(&tile.pairs) {
                     for (own, other) in [(left, right), (right, left)] {
                         let (vector, target) = (&vectors[other], &mut gradients[own]);
@@ -117,7 +117,9 @@ fn inputs_of<const W: usize, L: Lanes<W>, const COUNT: usize>(
 
 /// The first packets. A loop, because a closure's instructions would not be those of the function that it ends up in.
 #[inline(always)]
-pub(super) fn loads<const W: usize, L: Lanes<W>, const COUNT: usize>(packets: &[Packet<L::Real, W>]) -> [L; COUNT] {
+pub(super) fn loads<const WIDTH: usize, L: Lanes<WIDTH>, const COUNT: usize>(
+    packets: &[Packet<L::Real, WIDTH>],
+) -> [L; COUNT] {
     let mut loaded = [L::splat(L::Real::default()); COUNT];
     for (loaded, packet) in loaded.iter_mut().zip(&packets[..COUNT]) {
         *loaded = L::load(packet);

@@ -22,28 +22,28 @@ const FIELDS: usize = 4;
 const GROUP: usize = 4;
 
 /// Numbers of one pair's sums.
-pub(super) fn row_len<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
+pub(super) fn row_len<T: Real, const WIDTH: usize>(plan: &Plan<T, WIDTH>) -> usize {
     plan.fields.next_multiple_of(FIELDS)
 }
 
 /// Scratch memory of [`WeightGradient`].
-pub(super) fn packets<T: Real, const W: usize>(plan: &Plan<T, W>, strips: usize) -> usize {
+pub(super) fn packets<T: Real, const WIDTH: usize>(plan: &Plan<T, WIDTH>, strips: usize) -> usize {
     strips * PACKETS * (row_len(plan) + GROUP * PAIRS)
 }
 
 /// A block's part of the sums, `[pairs of vector and map, row_len]`.
-pub(super) struct WeightGradient<'a, T, const W: usize> {
-    pub(super) plan: &'a Plan<T, W>,
+pub(super) struct WeightGradient<'a, T, const WIDTH: usize> {
+    pub(super) plan: &'a Plan<T, WIDTH>,
     /// `[strips, vectors]`
-    pub(super) vectors: &'a [Strip<T, W>],
+    pub(super) vectors: &'a [Strip<T, WIDTH>],
     /// The gradients of the maps: `[strips, maps]`.
-    pub(super) output: &'a [Strip<T, W>],
+    pub(super) output: &'a [Strip<T, WIDTH>],
 }
 
-impl<T: Real, const W: usize> WeightGradient<'_, T, W> {
+impl<T: Real, const WIDTH: usize> WeightGradient<'_, T, WIDTH> {
     /// Adds the block's part.
     #[inline(always)]
-    pub(super) fn add<L: Lanes<W, Real = T>>(&self, scratch: &mut [Packet<T, W>], sums: &mut [T]) {
+    pub(super) fn add<L: Lanes<WIDTH, Real = T>>(&self, scratch: &mut [Packet<T, WIDTH>], sums: &mut [T]) {
         let depth = self.vectors.len() / self.plan.vectors() * PACKETS;
         let (starts, products) =
             scratch[..packets(self.plan, depth / PACKETS)].split_at_mut(depth * row_len(self.plan));
@@ -61,7 +61,7 @@ impl<T: Real, const W: usize> WeightGradient<'_, T, W> {
     }
 
     /// `[tiles of fields, packets, FIELDS]`
-    fn pack_starts(&self, depth: usize, starts: &mut [[Packet<T, W>; FIELDS]]) {
+    fn pack_starts(&self, depth: usize, starts: &mut [[Packet<T, WIDTH>; FIELDS]]) {
         let strips = self.vectors.chunks_exact(self.plan.vectors()).enumerate();
         for (strip, vectors) in strips {
             for (tile, fields) in vectors[..self.plan.fields].chunks(FIELDS).enumerate() {
@@ -76,11 +76,11 @@ impl<T: Real, const W: usize> WeightGradient<'_, T, W> {
 
     /// Products of vectors and maps' gradients: `[tiles of pairs, packets, PAIRS]`; anything beyond the last pair.
     #[inline(always)]
-    fn multiply<L: Lanes<W, Real = T>>(
+    fn multiply<L: Lanes<WIDTH, Real = T>>(
         &self,
         depth: usize,
         pairs: &[[usize; 2]],
-        products: &mut [[Packet<T, W>; PAIRS]],
+        products: &mut [[Packet<T, WIDTH>; PAIRS]],
     ) {
         for (pairs, products) in pairs.chunks(PAIRS).zip(products.chunks_exact_mut(depth)) {
             let strips = self.vectors.chunks_exact(self.plan.vectors()).zip(self.output.chunks_exact(self.plan.maps));
@@ -97,16 +97,16 @@ impl<T: Real, const W: usize> WeightGradient<'_, T, W> {
 
     /// One tile of fields of a group's pairs.
     #[inline(always)]
-    fn add_fields<L: Lanes<W, Real = T>>(
+    fn add_fields<L: Lanes<WIDTH, Real = T>>(
         &self,
         field: usize,
-        starts: &[[Packet<T, W>; FIELDS]],
-        products: &[[Packet<T, W>; PAIRS]],
+        starts: &[[Packet<T, WIDTH>; FIELDS]],
+        products: &[[Packet<T, WIDTH>; PAIRS]],
         sums: &mut [T],
     ) {
         let row_len = row_len(self.plan);
         for (products, sums) in products.chunks_exact(starts.len()).zip(sums.chunks_mut(PAIRS * row_len)) {
-            let tile = sums_of::<W, L>(products, starts);
+            let tile = sums_of::<WIDTH, L>(products, starts);
             for (tile, sums) in tile.into_iter().zip(sums.chunks_exact_mut(row_len)) {
                 for (sum, part) in sums[field..][..FIELDS].iter_mut().zip(L::sums(tile)) {
                     *sum += part;
@@ -117,7 +117,7 @@ impl<T: Real, const W: usize> WeightGradient<'_, T, W> {
 }
 
 /// Sums, `[pairs of vector and map, row_len]` → the gradient of the weights, `[maps, fed, fields]`.
-pub(super) fn unpack<T: Real, const W: usize>(plan: &Plan<T, W>, sums: &[T]) -> Vec<T> {
+pub(super) fn unpack<T: Real, const WIDTH: usize>(plan: &Plan<T, WIDTH>, sums: &[T]) -> Vec<T> {
     let Plan { maps, fed, fields, .. } = *plan;
     let row_len = row_len(plan);
     let mut weight = Vec::with_capacity(maps * fed * fields);
@@ -134,9 +134,9 @@ pub(super) fn unpack<T: Real, const W: usize>(plan: &Plan<T, W>, sums: &[T]) -> 
 
 /// `Σ_n products[n] ⊗ starts[n]`
 #[inline(always)]
-fn sums_of<const W: usize, L: Lanes<W>>(
-    products: &[[Packet<L::Real, W>; PAIRS]],
-    starts: &[[Packet<L::Real, W>; FIELDS]],
+fn sums_of<const WIDTH: usize, L: Lanes<WIDTH>>(
+    products: &[[Packet<L::Real, WIDTH>; PAIRS]],
+    starts: &[[Packet<L::Real, WIDTH>; FIELDS]],
 ) -> [[L; FIELDS]; PAIRS] {
     let mut sums = [[L::splat(L::Real::default()); FIELDS]; PAIRS];
     for (products, starts) in products.iter().zip(starts) {

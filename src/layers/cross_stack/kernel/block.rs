@@ -34,66 +34,66 @@ pub(super) struct BackwardChunk<'a, T> {
 }
 
 /// Scratch memory of [`forward`].
-pub(super) fn forward_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
+pub(super) fn forward_packets<T: Real, const WIDTH: usize>(plan: &Plan<T, WIDTH>) -> usize {
     4 * plan.state_packets()
 }
 
 /// Scratch memory of [`forward_keeping`].
-pub(super) fn keeping_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
+pub(super) fn keeping_packets<T: Real, const WIDTH: usize>(plan: &Plan<T, WIDTH>) -> usize {
     2 * plan.state_packets()
 }
 
 /// Scratch memory of [`backward`].
-pub(super) fn backward_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
+pub(super) fn backward_packets<T: Real, const WIDTH: usize>(plan: &Plan<T, WIDTH>) -> usize {
     5 * plan.state_packets() + kept_packets(plan)
 }
 
 /// Runs a block through the layers.
 #[inline(always)]
-pub(super) fn forward<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
+pub(super) fn forward<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
     block: ForwardBlock<L::Real>,
-    scratch: &mut [Packet<L::Real, W>],
+    scratch: &mut [Packet<L::Real, WIDTH>],
 ) {
     let ForwardBlock { vectors, output } = block;
     let columns = vectors.len() / plan.fields;
     let [start, mut hidden, mut next, gate] = split(scratch, plan.state_packets());
     load(plan, vectors, start);
-    forward_layer::<W, L>(plan, 0, columns, [start, start], [hidden, gate]);
+    forward_layer::<WIDTH, L>(plan, 0, columns, [start, start], [hidden, gate]);
     for layer in 1..plan.layers {
-        forward_layer::<W, L>(plan, layer, columns, [hidden, start], [next, gate]);
+        forward_layer::<WIDTH, L>(plan, layer, columns, [hidden, start], [next, gate]);
         mem::swap(&mut hidden, &mut next);
     }
-    finish_forward::<W, L>(plan, hidden, gate, output);
+    finish_forward::<WIDTH, L>(plan, hidden, gate, output);
 }
 
 /// Does the same and leaves in `kept` what [`backward`] would otherwise compute again.
 #[inline(always)]
-pub(super) fn forward_keeping<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
+pub(super) fn forward_keeping<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
     block: ForwardBlock<L::Real>,
-    scratch: &mut [Packet<L::Real, W>],
+    scratch: &mut [Packet<L::Real, WIDTH>],
     kept: &mut [L::Real],
 ) {
     let ForwardBlock { vectors, output } = block;
     let (kept, _) = kept.as_chunks_mut();
     let [start, free] = split(scratch, plan.state_packets());
     load(plan, vectors, start);
-    pass_layers::<W, L>(plan, vectors.len() / plan.fields, start, kept);
-    finish_forward::<W, L>(plan, Passed::new(plan, start, kept).output(plan.layers - 1), free, output);
+    pass_layers::<WIDTH, L>(plan, vectors.len() / plan.fields, start, kept);
+    finish_forward::<WIDTH, L>(plan, Passed::new(plan, start, kept).output(plan.layers - 1), free, output);
 }
 
 /// The output of the last hidden state; `free` is overwritten.
 #[inline(always)]
-fn finish_forward<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
-    hidden: &[Packet<L::Real, W>],
-    free: &mut [Packet<L::Real, W>],
+fn finish_forward<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
+    hidden: &[Packet<L::Real, WIDTH>],
+    free: &mut [Packet<L::Real, WIDTH>],
     output: &mut [L::Real],
 ) {
     if plan.pooled {
         let columns = output.len();
-        pool::<W, L>(plan, hidden, &mut free[..packets::<W>(columns)]);
+        pool::<WIDTH, L>(plan, hidden, &mut free[..packets::<WIDTH>(columns)]);
         copy(output, &free.as_flattened()[..columns]);
     } else {
         store(plan, hidden, output);
@@ -102,10 +102,10 @@ fn finish_forward<const W: usize, L: Lanes<W>>(
 
 /// Runs the blocks of a chunk through the layers and back.
 #[inline(always)]
-pub(super) fn backward<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
+pub(super) fn backward<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
     chunk: BackwardChunk<L::Real>,
-    scratch: &mut [Packet<L::Real, W>],
+    scratch: &mut [Packet<L::Real, WIDTH>],
 ) {
     let BackwardChunk { vectors, kept, gradient, vector_gradients, sums } = chunk;
     let block_len = plan.block_rows * plan.row_len();
@@ -123,18 +123,18 @@ pub(super) fn backward<const W: usize, L: Lanes<W>>(
 
 /// One layer from `[hidden, start]` to `[output, gate]`.
 #[inline(always)]
-pub(super) fn forward_layer<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
+pub(super) fn forward_layer<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
     layer: usize,
     columns: usize,
-    [input, start]: [&[Packet<L::Real, W>]; 2],
-    [output, gate]: [&mut [Packet<L::Real, W>]; 2],
+    [input, start]: [&[Packet<L::Real, WIDTH>]; 2],
+    [output, gate]: [&mut [Packet<L::Real, WIDTH>]; 2],
 ) {
-    tiles::forward::<W, L>(
+    tiles::forward::<WIDTH, L>(
         ForwardLayer {
             form: plan.form,
             stride: plan.stride,
-            packets: packets::<W>(columns),
+            packets: packets::<WIDTH>(columns),
             weights: plan.forward.layer(layer),
             bias: plan.layer_bias(layer),
             input,
@@ -147,28 +147,28 @@ pub(super) fn forward_layer<const W: usize, L: Lanes<W>>(
 }
 
 /// A block on its way back. Every buffer is `[fields, stride]` packets.
-struct BackwardBlock<'a, T, const W: usize> {
-    plan: &'a Plan<'a, T, W>,
+struct BackwardBlock<'a, T, const WIDTH: usize> {
+    plan: &'a Plan<'a, T, WIDTH>,
     columns: usize,
-    passed: Passed<'a, T, W>,
+    passed: Passed<'a, T, WIDTH>,
     /// Gradient of the layer's output, then of its residual.
-    gradient: &'a mut [Packet<T, W>],
+    gradient: &'a mut [Packet<T, WIDTH>],
     /// Gradient of `W_C` times the layer's input.
-    cross: &'a mut [Packet<T, W>],
+    cross: &'a mut [Packet<T, WIDTH>],
     /// Gradient of the layer's input.
-    next: &'a mut [Packet<T, W>],
+    next: &'a mut [Packet<T, WIDTH>],
     /// Gradient of `H(0)` through the products of [`Product::Base`].
-    start: &'a mut [Packet<T, W>],
+    start: &'a mut [Packet<T, WIDTH>],
 }
 
-impl<'a, T: Real, const W: usize> BackwardBlock<'a, T, W> {
+impl<'a, T: Real, const WIDTH: usize> BackwardBlock<'a, T, WIDTH> {
     /// A block with what was kept of its forward pass, or what that pass gives now.
     #[inline(always)]
-    fn new<L: Lanes<W, Real = T>>(
-        plan: &'a Plan<'a, T, W>,
+    fn new<L: Lanes<WIDTH, Real = T>>(
+        plan: &'a Plan<'a, T, WIDTH>,
         vectors: &[T],
-        kept: Option<&'a [Packet<T, W>]>,
-        scratch: &'a mut [Packet<T, W>],
+        kept: Option<&'a [Packet<T, WIDTH>]>,
+        scratch: &'a mut [Packet<T, WIDTH>],
     ) -> Self {
         let columns = vectors.len() / plan.fields;
         let (buffers, computed) = scratch.split_at_mut(5 * plan.state_packets());
@@ -181,7 +181,7 @@ impl<'a, T: Real, const W: usize> BackwardBlock<'a, T, W> {
         let passed = if let Some(kept) = kept {
             kept
         } else {
-            pass_layers::<W, L>(plan, columns, input, computed);
+            pass_layers::<WIDTH, L>(plan, columns, input, computed);
             computed
         };
         Self { plan, columns, passed: Passed::new(plan, input, passed), gradient, cross, next, start }
@@ -203,7 +203,7 @@ impl<'a, T: Real, const W: usize> BackwardBlock<'a, T, W> {
 
     /// Turns the gradient of `H(layer + 1)` into that of `H(layer)` and adds those of the layer's weights to `sums`.
     #[inline(always)]
-    fn step<L: Lanes<W, Real = T>>(&mut self, layer: usize, sums: &mut [T]) {
+    fn step<L: Lanes<WIDTH, Real = T>>(&mut self, layer: usize, sums: &mut [T]) {
         let (fields, layers) = (self.plan.fields, self.plan.layers);
         let (cross_sums, rest) = sums.split_at_mut(layers * fields * fields);
         let (residual_sums, bias_sums) = rest.split_at_mut(layers * fields * fields);
@@ -216,9 +216,9 @@ impl<'a, T: Real, const W: usize> BackwardBlock<'a, T, W> {
 
     /// Turns the gradient of a layer's output into those of its two sums, and adds up that of its bias.
     #[inline(always)]
-    fn pass_activation<L: Lanes<W, Real = T>>(&mut self, layer: usize, bias_sums: &mut [T]) {
+    fn pass_activation<L: Lanes<WIDTH, Real = T>>(&mut self, layer: usize, bias_sums: &mut [T]) {
         let (form, stride) = (self.plan.form, self.plan.stride);
-        let count = packets::<W>(self.columns);
+        let count = packets::<WIDTH>(self.columns);
         let (input, output, gate) = (self.passed.input(layer), self.passed.output(layer), self.passed.gate(layer));
         let start = self.passed.start;
         for (field, bias_sum) in bias_sums.iter_mut().enumerate() {
@@ -254,28 +254,33 @@ impl<'a, T: Real, const W: usize> BackwardBlock<'a, T, W> {
     }
 
     #[inline(always)]
-    fn add_weight_gradients<L: Lanes<W, Real = T>>(&self, layer: usize, cross_sums: &mut [T], residual_sums: &mut [T]) {
+    fn add_weight_gradients<L: Lanes<WIDTH, Real = T>>(
+        &self,
+        layer: usize,
+        cross_sums: &mut [T],
+        residual_sums: &mut [T],
+    ) {
         let plan = self.plan;
         let pass = WeightGradient {
             stride: plan.stride,
-            packets: packets::<W>(self.columns),
+            packets: packets::<WIDTH>(self.columns),
             input: self.passed.input(layer),
             cross: if plan.form.is_merged() { self.gradient } else { self.cross },
             residual: self.gradient,
             cross_sums,
             residual_sums,
         };
-        weight_gradient::<W, L>(plan.form, pass, plan.fields, plan.tile_rows);
+        weight_gradient::<WIDTH, L>(plan.form, pass, plan.fields, plan.tile_rows);
     }
 
     /// Turns the gradients of a layer's two sums into that of its input.
     #[inline(always)]
-    fn pass_products<L: Lanes<W, Real = T>>(&mut self, layer: usize) {
+    fn pass_products<L: Lanes<WIDTH, Real = T>>(&mut self, layer: usize) {
         let plan = self.plan;
         let pass = InputGradient {
             form: plan.form,
             stride: plan.stride,
-            packets: packets::<W>(self.columns),
+            packets: packets::<WIDTH>(self.columns),
             weights: plan.backward.layer(layer),
             input: self.passed.input(layer),
             gate: self.passed.gate(layer),
@@ -283,12 +288,12 @@ impl<'a, T: Real, const W: usize> BackwardBlock<'a, T, W> {
             residual: self.gradient,
             output: self.next,
         };
-        tiles::input_gradient::<W, L>(pass, &plan.backward.tiles);
+        tiles::input_gradient::<WIDTH, L>(pass, &plan.backward.tiles);
     }
 
     /// Writes the gradient of `H(0)`.
     #[inline(always)]
-    fn finish<L: Lanes<W, Real = T>>(&mut self, target: &mut [T]) {
+    fn finish<L: Lanes<WIDTH, Real = T>>(&mut self, target: &mut [T]) {
         if self.plan.form.product == Product::Base {
             for (gradient, start) in self.gradient.iter_mut().zip(&*self.start) {
                 L::load(gradient).plus(L::load(start)).store(gradient);
@@ -299,8 +304,8 @@ impl<'a, T: Real, const W: usize> BackwardBlock<'a, T, W> {
 }
 
 /// `[rows, fields, dim]` → `[fields, columns]`, padded.
-fn load<T: Real, const W: usize>(plan: &Plan<T, W>, vectors: &[T], target: &mut [Packet<T, W>]) {
-    let (columns, stride) = (vectors.len() / plan.fields, plan.stride * W);
+fn load<T: Real, const WIDTH: usize>(plan: &Plan<T, WIDTH>, vectors: &[T], target: &mut [Packet<T, WIDTH>]) {
+    let (columns, stride) = (vectors.len() / plan.fields, plan.stride * WIDTH);
     let target = target.as_flattened_mut();
     for (row, vectors) in vectors.chunks_exact(plan.row_len()).enumerate() {
         for (field, vector) in vectors.chunks_exact(plan.dim).enumerate() {
@@ -314,8 +319,8 @@ fn load<T: Real, const W: usize>(plan: &Plan<T, W>, vectors: &[T], target: &mut 
 }
 
 /// `[fields, columns]` → `[rows, fields, dim]`
-fn store<T: Real, const W: usize>(plan: &Plan<T, W>, source: &[Packet<T, W>], vectors: &mut [T]) {
-    let stride = plan.stride * W;
+fn store<T: Real, const WIDTH: usize>(plan: &Plan<T, WIDTH>, source: &[Packet<T, WIDTH>], vectors: &mut [T]) {
+    let stride = plan.stride * WIDTH;
     let source = source.as_flattened();
     for (row, vectors) in vectors.chunks_exact_mut(plan.row_len()).enumerate() {
         for (field, vector) in vectors.chunks_exact_mut(plan.dim).enumerate() {
@@ -326,10 +331,10 @@ fn store<T: Real, const W: usize>(plan: &Plan<T, W>, source: &[Packet<T, W>], ve
 
 /// The sum over the fields.
 #[inline(always)]
-fn pool<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
-    source: &[Packet<L::Real, W>],
-    target: &mut [Packet<L::Real, W>],
+fn pool<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
+    source: &[Packet<L::Real, WIDTH>],
+    target: &mut [Packet<L::Real, WIDTH>],
 ) {
     for (at, target) in target.iter_mut().enumerate() {
         let mut sum = L::splat(L::Real::default());
@@ -354,10 +359,10 @@ fn copy<T: Copy>(target: &mut [T], source: &[T]) {
 }
 
 /// Cuts memory into buffers of `size` packets.
-fn split<T, const W: usize, const COUNT: usize>(
-    memory: &mut [Packet<T, W>],
+fn split<T, const WIDTH: usize, const COUNT: usize>(
+    memory: &mut [Packet<T, WIDTH>],
     size: usize,
-) -> [&mut [Packet<T, W>]; COUNT] {
+) -> [&mut [Packet<T, WIDTH>]; COUNT] {
     let mut buffers = memory.chunks_exact_mut(size);
     array::from_fn(|_| buffers.next().expect("scratch memory holds all buffers"))
 }

@@ -8,14 +8,13 @@
 //! `plan.rs` holds what blocks share, `block.rs` one block's passes, `passed.rs` what it keeps, `tiles.rs` and `weight_gradient.rs` the products.
 
 mod block;
+mod compiled;
 mod passed;
 mod plan;
 #[cfg(test)]
 mod tests;
 mod tiles;
 mod weight_gradient;
-#[cfg(target_arch = "x86_64")]
-mod x86;
 
 use std::sync::LazyLock;
 
@@ -208,13 +207,11 @@ static KERNELS: LazyLock<Box<dyn Passes>> = LazyLock::new(|| all_kernels().swap_
 
 /// All kernels that this processor runs, the fastest first.
 fn all_kernels() -> Vec<Box<dyn Passes>> {
-    let mut all: Vec<Box<dyn Passes>> = vec![Box::new(Kernels::of::<Plain<f32, 8>>())];
-    #[cfg(target_arch = "x86_64")]
-    all.splice(0..0, x86::kernels());
-    all
+    let portable: Box<dyn Passes> = Box::new(Kernels::<f32, 8>::portable());
+    compiled::kernels().chain([portable]).collect()
 }
 
-/// The stack's passes, with vectors of any width.
+/// The stack's passes, whatever the width of the vectors.
 trait Passes<T: Real = f32>: Send + Sync {
     fn forward(&self, form: Form, weights: &Weights<T>, vectors: &[T], dim: usize, pooled: bool, output: &mut [T]);
     /// Keeps nothing where that would be more than `most_bytes`.
@@ -243,30 +240,30 @@ trait Passes<T: Real = f32>: Send + Sync {
 }
 
 /// A block's forward pass that leaves in its last argument what the backward pass would else compute again.
-type KeepingBlock<T, const W: usize> = fn(&Plan<T, W>, ForwardBlock<T>, &mut [Packet<T, W>], &mut [T]);
+type KeepingBlock<T, const WIDTH: usize> = fn(&Plan<T, WIDTH>, ForwardBlock<T>, &mut [Packet<T, WIDTH>], &mut [T]);
 
 /// One block's forward pass and one chunk's backward pass, compiled for some instructions.
-struct Kernels<T, const W: usize> {
+struct Kernels<T, const WIDTH: usize> {
     /// [`Lanes::TILE_ROWS`] of these instructions.
     tile_rows: usize,
-    forward_block: fn(&Plan<T, W>, ForwardBlock<T>, &mut [Packet<T, W>]),
-    keeping_block: KeepingBlock<T, W>,
-    backward_chunk: fn(&Plan<T, W>, BackwardChunk<T>, &mut [Packet<T, W>]),
+    forward_block: fn(&Plan<T, WIDTH>, ForwardBlock<T>, &mut [Packet<T, WIDTH>]),
+    keeping_block: KeepingBlock<T, WIDTH>,
+    backward_chunk: fn(&Plan<T, WIDTH>, BackwardChunk<T>, &mut [Packet<T, WIDTH>]),
 }
 
-impl<T: Real, const W: usize> Kernels<T, W> {
-    /// Kernels of vectors that any processor of the target has.
-    fn of<L: Lanes<W, Real = T>>() -> Self {
+impl<T: Real, const WIDTH: usize> Kernels<T, WIDTH> {
+    /// Kernels that any processor of the target runs.
+    fn portable() -> Self {
         Self {
-            tile_rows: L::TILE_ROWS,
-            forward_block: block::forward::<W, L>,
-            keeping_block: block::forward_keeping::<W, L>,
-            backward_chunk: block::backward::<W, L>,
+            tile_rows: Plain::<T, WIDTH>::TILE_ROWS,
+            forward_block: block::forward::<WIDTH, Plain<T, WIDTH>>,
+            keeping_block: block::forward_keeping::<WIDTH, Plain<T, WIDTH>>,
+            backward_chunk: block::backward::<WIDTH, Plain<T, WIDTH>>,
         }
     }
 }
 
-impl<T: Real, const W: usize> Passes<T> for Kernels<T, W> {
+impl<T: Real, const WIDTH: usize> Passes<T> for Kernels<T, WIDTH> {
     fn forward(&self, form: Form, weights: &Weights<T>, vectors: &[T], dim: usize, pooled: bool, output: &mut [T]) {
         let batch = weights.check(vectors, dim);
         let plan = Plan::new(form, weights, [batch, dim], pooled, self.tile_rows);
@@ -292,14 +289,14 @@ impl<T: Real, const W: usize> Passes<T> for Kernels<T, W> {
         let batch = weights.check(vectors, dim);
         let plan = Plan::new(form, weights, [batch, dim], pooled, self.tile_rows);
         let blocks = batch.div_ceil(plan.block_rows);
-        if blocks * kept_packets(&plan) * size_of::<Packet<T, W>>() > most_bytes {
+        if blocks * kept_packets(&plan) * size_of::<Packet<T, WIDTH>>() > most_bytes {
             self.forward(form, weights, vectors, dim, pooled, output);
             return Kept::NOTHING;
         }
         assert_eq!(output.len(), batch * plan.output_len(), "the output has {} numbers a row", plan.output_len());
         let blocks = output.par_chunks_mut(plan.block_rows * plan.output_len());
         let blocks = blocks.zip(vectors.par_chunks(plan.block_rows * plan.row_len())).map(|(output, vectors)| {
-            let mut kept = buffer(W * kept_packets(&plan));
+            let mut kept = buffer(WIDTH * kept_packets(&plan));
             T::with_scratch(block::keeping_packets(&plan), |scratch| {
                 (self.keeping_block)(&plan, ForwardBlock { vectors, output }, scratch, &mut kept);
             });
@@ -324,7 +321,7 @@ impl<T: Real, const W: usize> Passes<T> for Kernels<T, W> {
         assert_eq!(gradient.len(), expected, "the gradient is shaped as the output");
         let kept = &kept.0;
         let is_of_this_pass = kept.len() == batch.div_ceil(plan.block_rows)
-            && kept.iter().all(|block| block.len() == W * kept_packets(&plan));
+            && kept.iter().all(|block| block.len() == WIDTH * kept_packets(&plan));
         assert!(kept.is_empty() || is_of_this_pass, "what was kept is of a pass of this shape");
         let rows = plan.chunk_rows(batch);
         let chunk_blocks = rows / plan.block_rows;

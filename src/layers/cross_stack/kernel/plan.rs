@@ -10,7 +10,7 @@ const BLOCK_COLUMNS: usize = 256;
 const CHUNKS: usize = 16;
 
 /// The shared part of one call.
-pub(super) struct Plan<'a, T, const W: usize> {
+pub(super) struct Plan<'a, T, const WIDTH: usize> {
     pub(super) form: Form,
     /// Whether the output is summed over the fields.
     pub(super) pooled: bool,
@@ -31,7 +31,7 @@ pub(super) struct Plan<'a, T, const W: usize> {
     pub(super) stride: usize,
 }
 
-impl<'a, T: Real, const W: usize> Plan<'a, T, W> {
+impl<'a, T: Real, const WIDTH: usize> Plan<'a, T, WIDTH> {
     pub(super) fn new(
         form: Form,
         weights: &Weights<'a, T>,
@@ -41,8 +41,8 @@ impl<'a, T: Real, const W: usize> Plan<'a, T, W> {
     ) -> Self {
         let &Weights { bias, layers, fields, .. } = weights;
         let block_rows = (BLOCK_COLUMNS / dim).clamp(1, batch.max(1));
-        // Two packets more than needed: a stride of a power of two would send all fields to the same cache lines.
-        let stride = packets::<W>(block_rows * dim) + 2;
+        // A cache line of 16 numbers more than needed: a stride of a power of two would send all fields to the same cache lines.
+        let stride = packets::<WIDTH>(block_rows * dim) + 16_usize.div_ceil(WIDTH);
         // A merged sum holds product and residual; otherwise each needs registers of its own.
         let forward_rows = if form.is_merged() { tile_rows } else { tile_rows / 2 };
         let forward = Packed::new(weights, forward_rows, false);
@@ -86,8 +86,8 @@ impl<'a, T: Real, const W: usize> Plan<'a, T, W> {
 }
 
 /// Packets for so many columns, an even number because tiles are two packets wide.
-pub(super) fn packets<const W: usize>(columns: usize) -> usize {
-    columns.div_ceil(2 * W) * 2
+pub(super) fn packets<const WIDTH: usize>(columns: usize) -> usize {
+    columns.div_ceil(2 * WIDTH) * 2
 }
 
 /// Neighbouring fields whose sums are held in registers together.

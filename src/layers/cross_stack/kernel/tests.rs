@@ -3,7 +3,10 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
-use crate::seed::{mix, unit};
+use crate::{
+    layers::lanes::tests::assert_last_is_slowest,
+    seed::{mix, unit},
+};
 
 const FORMS: [(Product, Activation); 9] = [
     (Product::Square, Activation::Relu),
@@ -79,7 +82,7 @@ impl Case<f64> {
 
     /// `Σ gradient ⊙ output`
     fn value(&self) -> f64 {
-        let output = self.forward(&Kernels::of::<Plain<f64, 8>>());
+        let output = self.forward(&Kernels::<f64, 8>::portable());
         output.iter().zip(&self.gradient).map(|(output, gradient)| output * gradient).sum()
     }
 
@@ -182,9 +185,9 @@ const SHAPES: [[usize; 4]; 8] = [
     [64, 13, 3, 2],
 ];
 
-/// Kernels of two widths for exact comparisons: what holds for any of them holds for sixteen, whose code is large.
+/// Kernels of two widths for exact comparisons; sixteen numbers of any processor would take minutes to compile.
 fn exact_kernels() -> [Box<dyn Passes<f64>>; 2] {
-    [Box::new(Kernels::of::<Plain<f64, 8>>()), Box::new(Kernels::of::<Plain<f64, 2>>())]
+    [Box::new(Kernels::<f64, 8>::portable()), Box::new(Kernels::<f64, 2>::portable())]
 }
 
 #[test]
@@ -239,7 +242,7 @@ fn gradients_are_central_differences() {
 
 #[test]
 fn this_processors_kernels_agree_with_the_portable_ones() {
-    let portable = Kernels::of::<Plain<f64, 8>>();
+    let portable = Kernels::<f64, 8>::portable();
     for form in forms() {
         for (index, shape) in SHAPES.into_iter().enumerate() {
             let wide = Case::new(form, index % 2 == 1, shape);
@@ -260,17 +263,19 @@ fn this_processors_kernels_agree_with_the_portable_ones() {
 
 #[test]
 fn kept_states_give_the_same_bits_as_computing_them_again() {
-    for form in forms() {
-        for (index, shape) in SHAPES.into_iter().chain([[600, 39, 16, 3]]).enumerate() {
-            let case = Case::new(form, index % 2 == 0, shape).narrow();
-            let what = format!("{form:?} {shape:?}");
-            let (output, gradients) = (case.forward(&**KERNELS), case.backward(&**KERNELS));
-            let (kept_output, kept) = case.forward_keeping(&**KERNELS, KEPT_BYTES);
-            assert!(!kept.0.is_empty(), "{what}");
-            assert_eq!(kept_output, output, "{what}");
-            assert!(case.backward_from(&**KERNELS, &kept) == gradients, "{what}");
-            let (bare_output, nothing) = case.forward_keeping(&**KERNELS, 100);
-            assert!(nothing.0.is_empty() && bare_output == output, "{what}");
+    for kernels in &all_kernels() {
+        for form in forms() {
+            for (index, shape) in SHAPES.into_iter().chain([[600, 39, 16, 3]]).enumerate() {
+                let case = Case::new(form, index % 2 == 0, shape).narrow();
+                let what = format!("{form:?} {shape:?}");
+                let (output, gradients) = (case.forward(&**kernels), case.backward(&**kernels));
+                let (kept_output, kept) = case.forward_keeping(&**kernels, KEPT_BYTES);
+                assert!(!kept.0.is_empty(), "{what}");
+                assert_eq!(kept_output, output, "{what}");
+                assert!(case.backward_from(&**kernels, &kept) == gradients, "{what}");
+                let (bare_output, nothing) = case.forward_keeping(&**kernels, 100);
+                assert!(nothing.0.is_empty() && bare_output == output, "{what}");
+            }
         }
     }
 }
@@ -279,27 +284,29 @@ fn kept_states_give_the_same_bits_as_computing_them_again() {
 /// states again is half as much work more.
 #[test]
 fn computing_states_again_is_not_much_slower_than_keeping_them() {
-    let case = Case::new(Form::default(), true, [400, 39, 16, 3]).narrow();
-    let (_, kept) = case.forward_keeping(&**KERNELS, KEPT_BYTES);
-    let mut fastest = [f64::INFINITY; 2];
-    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    alone.install(|| {
-        for _ in 0..20 {
-            for (fastest, kept) in fastest.iter_mut().zip([&kept, &Kept::NOTHING]) {
-                let start = Instant::now();
-                case.backward_from(&**KERNELS, kept);
-                *fastest = fastest.min(start.elapsed().as_secs_f64());
+    for kernels in &all_kernels() {
+        let case = Case::new(Form::default(), true, [400, 39, 16, 3]).narrow();
+        let (_, kept) = case.forward_keeping(&**kernels, KEPT_BYTES);
+        let mut fastest = [f64::INFINITY; 2];
+        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        alone.install(|| {
+            for _ in 0..20 {
+                for (fastest, kept) in fastest.iter_mut().zip([&kept, &Kept::NOTHING]) {
+                    let start = Instant::now();
+                    case.backward_from(&**kernels, kept);
+                    *fastest = fastest.min(start.elapsed().as_secs_f64());
+                }
             }
-        }
-    });
-    let [reading, computing] = fastest;
-    assert!(computing < 4.0 * reading, "expected about 1.5 times {reading} s, found {computing}");
+        });
+        let [reading, computing] = fastest;
+        assert!(computing < 4.0 * reading, "expected about 1.5 times {reading} s, found {computing}");
+    }
 }
 
 /// In f64, whose buffers no other test takes.
 #[test]
 fn what_kept_buffers_hold_has_no_influence_and_they_do_not_pile_up() {
-    let portable = Kernels::of::<Plain<f64, 8>>();
+    let portable = Kernels::<f64, 8>::portable();
     let case = Case::new(Form { product: Product::Gate, ..Form::default() }, false, [40, 5, 3, 2]);
     let (output, gradients) = (case.forward(&portable), case.backward(&portable));
     f64::spare().clear();
@@ -318,6 +325,22 @@ fn what_kept_buffers_hold_has_no_influence_and_they_do_not_pile_up() {
 }
 
 #[test]
+fn what_is_kept_takes_the_same_memory_whatever_the_width() {
+    fn bytes<const WIDTH: usize>(case: &Case<f64>, batch: usize) -> usize {
+        let plan = Plan::<f64, WIDTH>::new(case.form, &case.weights(), [batch, case.dim], true, 6);
+        batch.div_ceil(plan.block_rows) * kept_packets(&plan) * WIDTH * size_of::<f32>()
+    }
+    for form in forms() {
+        for (batch, dim) in [(4096, 16), (8192, 16), (4096, 32)] {
+            let case = Case::new(form, true, [0, 39, dim, 3]);
+            assert_eq!(bytes::<8>(&case, batch), bytes::<16>(&case, batch), "{form:?} {batch} {dim}");
+            let fits = form.is_merged() || (batch, dim) == (4096, 16);
+            assert_eq!(bytes::<16>(&case, batch) <= KEPT_BYTES, fits, "{form:?} {batch} {dim}");
+        }
+    }
+}
+
+#[test]
 #[should_panic(expected = "what was kept is of a pass of this shape")]
 fn states_of_another_pass_are_refused() {
     let case = Case::new(Form::default(), true, [4, 3, 2, 1]).narrow();
@@ -327,31 +350,45 @@ fn states_of_another_pass_are_refused() {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let case = Case::new(Form::default(), true, [600, 39, 16, 3]).narrow();
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| (case.forward(&**KERNELS), case.backward(&**KERNELS)))
-    };
-    let (output, gradients) = run(1);
-    for threads in [2, 3, 7] {
-        assert!(run(threads) == (output.clone(), gradients.clone()), "{threads} threads");
+    for kernels in &all_kernels() {
+        let case = Case::new(Form::default(), true, [600, 39, 16, 3]).narrow();
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| (case.forward(&**kernels), case.backward(&**kernels)))
+        };
+        let (output, gradients) = run(1);
+        for threads in [2, 3, 7] {
+            assert!(run(threads) == (output.clone(), gradients.clone()), "{threads} threads");
+        }
     }
+}
+
+/// Code that is not inlined into the functions with a processor's instructions is many times as slow, and right.
+#[test]
+fn kernels_for_more_instructions_are_faster() {
+    let (case, kernels) = (Case::new(Form::default(), true, [64, 39, 16, 3]).narrow(), all_kernels());
+    assert_last_is_slowest(kernels.len(), |number| {
+        case.forward(&*kernels[number]);
+        case.backward(&*kernels[number]);
+    });
 }
 
 #[test]
 fn an_empty_batch_has_zero_gradients() {
     let case = Case::new(Form::default(), true, [0, 3, 2, 2]);
-    let gradients = case.backward(&Kernels::of::<Plain<f64, 8>>());
-    assert!(case.forward(&Kernels::of::<Plain<f64, 8>>()).is_empty() && gradients.vectors.is_empty());
+    let gradients = case.backward(&Kernels::<f64, 8>::portable());
+    assert!(case.forward(&Kernels::<f64, 8>::portable()).is_empty() && gradients.vectors.is_empty());
     assert_eq!(gradients.cross, [0.0; 18]);
     assert_eq!(gradients.bias, [0.0; 6]);
 }
 
 #[test]
 fn what_is_not_a_number_is_not_hidden_by_relu() {
-    let mut case = Case::new(Form::default(), true, [3, 5, 4, 2]).narrow();
-    case.vectors[7] = f32::NAN;
-    assert!(case.forward(&**KERNELS).iter().any(|value| value.is_nan()));
+    for kernels in &all_kernels() {
+        let mut case = Case::new(Form::default(), true, [3, 5, 4, 2]).narrow();
+        case.vectors[7] = f32::NAN;
+        assert!(case.forward(&**kernels).iter().any(|value| value.is_nan()));
+    }
 }
 
 #[test]
@@ -359,7 +396,7 @@ fn what_is_not_a_number_is_not_hidden_by_relu() {
 fn lengths_that_do_not_fit_are_refused() {
     let mut case = Case::new(Form::default(), true, [4, 3, 2, 1]);
     case.vectors.pop();
-    case.forward(&Kernels::of::<Plain<f64, 8>>());
+    case.forward(&Kernels::<f64, 8>::portable());
 }
 
 proptest! {
@@ -368,18 +405,20 @@ proptest! {
     fn a_row_does_not_see_its_batch(
         batch in 1_usize..40, fields in 1_usize..14, dim in 1_usize..20, layers in 1_usize..4, form in 0..FORMS.len(),
     ) {
-        let (product, activation) = FORMS[form];
-        let case = Case::new(Form { product, activation }, false, [batch, fields, dim, layers]).narrow();
-        let (together, gradients) = (case.forward(&**KERNELS), case.backward(&**KERNELS));
-        let row = fields * dim;
-        for start in (0..batch * row).step_by(row) {
-            let alone = Case {
-                vectors: case.vectors[start..start + row].to_vec(),
-                gradient: case.gradient[start..start + row].to_vec(),
-                ..case.clone()
-            };
-            prop_assert_eq!(&alone.forward(&**KERNELS), &together[start..start + row]);
-            prop_assert_eq!(&alone.backward(&**KERNELS).vectors, &gradients.vectors[start..start + row]);
+        for kernels in &all_kernels() {
+            let (product, activation) = FORMS[form];
+            let case = Case::new(Form { product, activation }, false, [batch, fields, dim, layers]).narrow();
+            let (together, gradients) = (case.forward(&**kernels), case.backward(&**kernels));
+            let row = fields * dim;
+            for start in (0..batch * row).step_by(row) {
+                let alone = Case {
+                    vectors: case.vectors[start..start + row].to_vec(),
+                    gradient: case.gradient[start..start + row].to_vec(),
+                    ..case.clone()
+                };
+                prop_assert_eq!(&alone.forward(&**kernels), &together[start..start + row]);
+                prop_assert_eq!(&alone.backward(&**kernels).vectors, &gradients.vectors[start..start + row]);
+            }
         }
     }
 }

@@ -6,33 +6,33 @@
 #![expect(clippy::inline_always, reason = "inlined into functions that may use more instructions, see layers/lanes")]
 
 use super::{Activation, Form, Product, plan::Tile};
-use crate::layers::lanes::{Lanes, Packet, with_rows};
+use crate::layers::lanes::{Lanes, Packet, with_count};
 
 /// The two streams of a product, read for one field and two packets of columns.
-trait Streams<const W: usize, L: Lanes<W>> {
+trait Streams<const WIDTH: usize, L: Lanes<WIDTH>> {
     fn residual(&self, at: usize) -> [L; 2];
     fn cross(&self, at: usize, residual: [L; 2]) -> [L; 2];
 }
 
 /// One buffer for both.
-struct Same<'a, T, const W: usize>(&'a [Packet<T, W>]);
+struct Same<'a, T, const WIDTH: usize>(&'a [Packet<T, WIDTH>]);
 
 /// The cross stream is the square of the residual's.
-struct Squared<'a, T, const W: usize>(&'a [Packet<T, W>]);
+struct Squared<'a, T, const WIDTH: usize>(&'a [Packet<T, WIDTH>]);
 
 /// A buffer each.
-struct Both<'a, T, const W: usize> {
-    cross: &'a [Packet<T, W>],
-    residual: &'a [Packet<T, W>],
+struct Both<'a, T, const WIDTH: usize> {
+    cross: &'a [Packet<T, WIDTH>],
+    residual: &'a [Packet<T, WIDTH>],
 }
 
 #[inline(always)]
-fn load_pair<const W: usize, L: Lanes<W>>(packets: &[Packet<L::Real, W>], at: usize) -> [L; 2] {
+fn load_pair<const WIDTH: usize, L: Lanes<WIDTH>>(packets: &[Packet<L::Real, WIDTH>], at: usize) -> [L; 2] {
     let pair = &packets[at..][..2];
     [L::load(&pair[0]), L::load(&pair[1])]
 }
 
-impl<const W: usize, L: Lanes<W>> Streams<W, L> for Same<'_, L::Real, W> {
+impl<const WIDTH: usize, L: Lanes<WIDTH>> Streams<WIDTH, L> for Same<'_, L::Real, WIDTH> {
     #[inline(always)]
     fn residual(&self, at: usize) -> [L; 2] {
         load_pair(self.0, at)
@@ -44,7 +44,7 @@ impl<const W: usize, L: Lanes<W>> Streams<W, L> for Same<'_, L::Real, W> {
     }
 }
 
-impl<const W: usize, L: Lanes<W>> Streams<W, L> for Squared<'_, L::Real, W> {
+impl<const WIDTH: usize, L: Lanes<WIDTH>> Streams<WIDTH, L> for Squared<'_, L::Real, WIDTH> {
     #[inline(always)]
     fn residual(&self, at: usize) -> [L; 2] {
         load_pair(self.0, at)
@@ -56,7 +56,7 @@ impl<const W: usize, L: Lanes<W>> Streams<W, L> for Squared<'_, L::Real, W> {
     }
 }
 
-impl<const W: usize, L: Lanes<W>> Streams<W, L> for Both<'_, L::Real, W> {
+impl<const WIDTH: usize, L: Lanes<WIDTH>> Streams<WIDTH, L> for Both<'_, L::Real, WIDTH> {
     #[inline(always)]
     fn residual(&self, at: usize) -> [L; 2] {
         load_pair(self.residual, at)
@@ -70,7 +70,7 @@ impl<const W: usize, L: Lanes<W>> Streams<W, L> for Both<'_, L::Real, W> {
 
 /// Adds one stream's field to the sums of a tile.
 #[inline(always)]
-fn accumulate<const W: usize, L: Lanes<W>, const ROWS: usize>(
+fn accumulate<const WIDTH: usize, L: Lanes<WIDTH>, const ROWS: usize>(
     sums: &mut [[L; 2]; ROWS],
     weights: &[L::Real; ROWS],
     values: [L; 2],
@@ -84,7 +84,7 @@ fn accumulate<const W: usize, L: Lanes<W>, const ROWS: usize>(
 
 /// `start + W_C · cross + W_R · residual` of a tile's rows.
 #[inline(always)]
-fn merged_sums<const W: usize, L: Lanes<W>, S: Streams<W, L>, const ROWS: usize>(
+fn merged_sums<const WIDTH: usize, L: Lanes<WIDTH>, S: Streams<WIDTH, L>, const ROWS: usize>(
     weights: &[L::Real],
     streams: &S,
     [at, stride]: [usize; 2],
@@ -105,7 +105,7 @@ fn merged_sums<const W: usize, L: Lanes<W>, S: Streams<W, L>, const ROWS: usize>
 
 /// `[W_C · cross, W_R · residual]` of a tile's rows.
 #[inline(always)]
-fn separate_sums<const W: usize, L: Lanes<W>, S: Streams<W, L>, const ROWS: usize>(
+fn separate_sums<const WIDTH: usize, L: Lanes<WIDTH>, S: Streams<WIDTH, L>, const ROWS: usize>(
     weights: &[L::Real],
     streams: &S,
     [at, stride]: [usize; 2],
@@ -136,42 +136,50 @@ fn weights_of_tile<T>(weights: &[T], fields: usize, tile: Tile) -> &[T] {
 }
 
 /// One layer of the forward pass. Buffers are `[fields, stride]` packets.
-pub(super) struct ForwardLayer<'a, T, const W: usize> {
+pub(super) struct ForwardLayer<'a, T, const WIDTH: usize> {
     pub(super) form: Form,
     pub(super) stride: usize,
     /// Packets in use, an even number.
     pub(super) packets: usize,
     pub(super) weights: &'a [T],
     pub(super) bias: &'a [T],
-    pub(super) input: &'a [Packet<T, W>],
+    pub(super) input: &'a [Packet<T, WIDTH>],
     /// `H(0)`
-    pub(super) start: &'a [Packet<T, W>],
-    pub(super) output: &'a mut [Packet<T, W>],
+    pub(super) start: &'a [Packet<T, WIDTH>],
+    pub(super) output: &'a mut [Packet<T, WIDTH>],
     /// `W_C H` or its ReLU, where sums are separate.
-    pub(super) gate: &'a mut [Packet<T, W>],
+    pub(super) gate: &'a mut [Packet<T, WIDTH>],
 }
 
 /// Runs one layer.
 #[inline(always)]
-pub(super) fn forward<const W: usize, L: Lanes<W>>(mut layer: ForwardLayer<L::Real, W>, tiles: &[Tile]) {
+pub(super) fn forward<const WIDTH: usize, L: Lanes<WIDTH>>(mut layer: ForwardLayer<L::Real, WIDTH>, tiles: &[Tile]) {
     for at in (0..layer.packets).step_by(2) {
         for &tile in tiles {
             if layer.form.is_merged() {
-                with_rows!(tile.rows, up to L::TILE_ROWS, forward_merged::<W, L>(&mut layer, tile, at));
+                with_count!(tile.rows, up to L::TILE_ROWS, forward_merged::<WIDTH, L>(&mut layer, tile, at));
             } else if layer.form.is_square() {
                 let streams = Squared(layer.input);
-                with_rows!(tile.rows, up to L::TILE_ROWS / 2, forward_separate::<W, L, _>(&mut layer, &streams, tile, at));
+                with_count!(
+                    tile.rows,
+                    up to L::TILE_ROWS / 2,
+                    forward_separate::<WIDTH, L, _>(&mut layer, &streams, tile, at)
+                );
             } else {
                 let streams = Same(layer.input);
-                with_rows!(tile.rows, up to L::TILE_ROWS / 2, forward_separate::<W, L, _>(&mut layer, &streams, tile, at));
+                with_count!(
+                    tile.rows,
+                    up to L::TILE_ROWS / 2,
+                    forward_separate::<WIDTH, L, _>(&mut layer, &streams, tile, at)
+                );
             }
         }
     }
 }
 
 #[inline(always)]
-fn forward_merged<const W: usize, L: Lanes<W>, const ROWS: usize>(
-    layer: &mut ForwardLayer<L::Real, W>,
+fn forward_merged<const WIDTH: usize, L: Lanes<WIDTH>, const ROWS: usize>(
+    layer: &mut ForwardLayer<L::Real, WIDTH>,
     tile: Tile,
     at: usize,
 ) {
@@ -180,7 +188,7 @@ fn forward_merged<const W: usize, L: Lanes<W>, const ROWS: usize>(
     for (bias, &value) in bias.iter_mut().zip(&layer.bias[tile.field..][..ROWS]) {
         *bias = L::splat(value);
     }
-    let sums = merged_sums::<W, L, _, ROWS>(weights, &Squared(layer.input), [at, layer.stride], bias);
+    let sums = merged_sums::<WIDTH, L, _, ROWS>(weights, &Squared(layer.input), [at, layer.stride], bias);
     let relu = layer.form.activation == Activation::Relu;
     for (row, sums) in sums.into_iter().enumerate() {
         let output = &mut layer.output[(tile.field + row) * layer.stride + at..][..2];
@@ -191,14 +199,14 @@ fn forward_merged<const W: usize, L: Lanes<W>, const ROWS: usize>(
 }
 
 #[inline(always)]
-fn forward_separate<const W: usize, L: Lanes<W>, S: Streams<W, L>, const ROWS: usize>(
-    layer: &mut ForwardLayer<L::Real, W>,
+fn forward_separate<const WIDTH: usize, L: Lanes<WIDTH>, S: Streams<WIDTH, L>, const ROWS: usize>(
+    layer: &mut ForwardLayer<L::Real, WIDTH>,
     streams: &S,
     tile: Tile,
     at: usize,
 ) {
     let weights = weights_of_tile(layer.weights, layer.bias.len(), tile);
-    let [cross, residual] = separate_sums::<W, L, S, ROWS>(weights, streams, [at, layer.stride]);
+    let [cross, residual] = separate_sums::<WIDTH, L, S, ROWS>(weights, streams, [at, layer.stride]);
     for row in 0..ROWS {
         let bias = L::splat(layer.bias[tile.field + row]);
         for half in 0..2 {
@@ -222,25 +230,28 @@ fn forward_separate<const W: usize, L: Lanes<W>, S: Streams<W, L>, const ROWS: u
 }
 
 /// From the gradients of a layer's two sums to that of its input. Buffers are `[fields, stride]` packets.
-pub(super) struct InputGradient<'a, T, const W: usize> {
+pub(super) struct InputGradient<'a, T, const WIDTH: usize> {
     pub(super) form: Form,
     pub(super) stride: usize,
     /// Packets in use, an even number.
     pub(super) packets: usize,
     /// The transposed weights.
     pub(super) weights: &'a [T],
-    pub(super) input: &'a [Packet<T, W>],
-    pub(super) gate: &'a [Packet<T, W>],
+    pub(super) input: &'a [Packet<T, WIDTH>],
+    pub(super) gate: &'a [Packet<T, WIDTH>],
     /// Gradient of `W_C` times its input.
-    pub(super) cross: &'a [Packet<T, W>],
+    pub(super) cross: &'a [Packet<T, WIDTH>],
     /// Gradient of `W_R H`.
-    pub(super) residual: &'a [Packet<T, W>],
-    pub(super) output: &'a mut [Packet<T, W>],
+    pub(super) residual: &'a [Packet<T, WIDTH>],
+    pub(super) output: &'a mut [Packet<T, WIDTH>],
 }
 
 /// Computes the gradient of a layer's input.
 #[inline(always)]
-pub(super) fn input_gradient<const W: usize, L: Lanes<W>>(mut pass: InputGradient<L::Real, W>, tiles: &[Tile]) {
+pub(super) fn input_gradient<const WIDTH: usize, L: Lanes<WIDTH>>(
+    mut pass: InputGradient<L::Real, WIDTH>,
+    tiles: &[Tile],
+) {
     let fields: usize = tiles.iter().map(|tile| tile.rows).sum();
     for at in (0..pass.packets).step_by(2) {
         for &tile in tiles {
@@ -248,11 +259,23 @@ pub(super) fn input_gradient<const W: usize, L: Lanes<W>>(mut pass: InputGradien
             let both = Both { cross: pass.cross, residual: pass.residual };
             if pass.form.is_merged() {
                 let same = Same(pass.residual);
-                with_rows!(tile.rows, up to L::TILE_ROWS / 2, input_separate::<W, L, _>(&mut pass, weights, &same, tile, at));
+                with_count!(
+                    tile.rows,
+                    up to L::TILE_ROWS / 2,
+                    input_separate::<WIDTH, L, _>(&mut pass, weights, &same, tile, at)
+                );
             } else if pass.form.is_square() {
-                with_rows!(tile.rows, up to L::TILE_ROWS / 2, input_separate::<W, L, _>(&mut pass, weights, &both, tile, at));
+                with_count!(
+                    tile.rows,
+                    up to L::TILE_ROWS / 2,
+                    input_separate::<WIDTH, L, _>(&mut pass, weights, &both, tile, at)
+                );
             } else {
-                with_rows!(tile.rows, up to L::TILE_ROWS, input_merged::<W, L, _>(&mut pass, weights, &both, tile, at));
+                with_count!(
+                    tile.rows,
+                    up to L::TILE_ROWS,
+                    input_merged::<WIDTH, L, _>(&mut pass, weights, &both, tile, at)
+                );
             }
         }
     }
@@ -260,14 +283,14 @@ pub(super) fn input_gradient<const W: usize, L: Lanes<W>>(mut pass: InputGradien
 
 /// `W_Rᵀ residual + 2 H ⊙ W_Cᵀ cross`, for the square.
 #[inline(always)]
-fn input_separate<const W: usize, L: Lanes<W>, S: Streams<W, L>, const ROWS: usize>(
-    pass: &mut InputGradient<L::Real, W>,
+fn input_separate<const WIDTH: usize, L: Lanes<WIDTH>, S: Streams<WIDTH, L>, const ROWS: usize>(
+    pass: &mut InputGradient<L::Real, WIDTH>,
     weights: &[L::Real],
     streams: &S,
     tile: Tile,
     at: usize,
 ) {
-    let [cross, residual] = separate_sums::<W, L, S, ROWS>(weights, streams, [at, pass.stride]);
+    let [cross, residual] = separate_sums::<WIDTH, L, S, ROWS>(weights, streams, [at, pass.stride]);
     for row in 0..ROWS {
         for half in 0..2 {
             let place = (tile.field + row) * pass.stride + at + half;
@@ -279,15 +302,15 @@ fn input_separate<const W: usize, L: Lanes<W>, S: Streams<W, L>, const ROWS: usi
 
 /// `W_Rᵀ residual + W_Cᵀ cross`, and `residual ⊙ gate` where the input is also the gate's partner.
 #[inline(always)]
-fn input_merged<const W: usize, L: Lanes<W>, S: Streams<W, L>, const ROWS: usize>(
-    pass: &mut InputGradient<L::Real, W>,
+fn input_merged<const WIDTH: usize, L: Lanes<WIDTH>, S: Streams<WIDTH, L>, const ROWS: usize>(
+    pass: &mut InputGradient<L::Real, WIDTH>,
     weights: &[L::Real],
     streams: &S,
     tile: Tile,
     at: usize,
 ) {
     let zero = [L::splat(L::Real::default()); ROWS];
-    let sums = merged_sums::<W, L, S, ROWS>(weights, streams, [at, pass.stride], zero);
+    let sums = merged_sums::<WIDTH, L, S, ROWS>(weights, streams, [at, pass.stride], zero);
     for (row, sums) in sums.into_iter().enumerate() {
         for (half, mut sum) in sums.into_iter().enumerate() {
             let place = (tile.field + row) * pass.stride + at + half;

@@ -8,15 +8,15 @@ use super::{
     Form,
     plan::{Tile, tiles},
 };
-use crate::layers::lanes::{Lanes, Packet, with_rows};
+use crate::layers::lanes::{Lanes, Packet, with_count};
 
 /// From a layer's input and the gradients of its two sums to those of its matrices. Buffers are `[fields, stride]`.
-pub(super) struct WeightGradient<'a, T, const W: usize> {
+pub(super) struct WeightGradient<'a, T, const WIDTH: usize> {
     pub(super) stride: usize,
     pub(super) packets: usize,
-    pub(super) input: &'a [Packet<T, W>],
-    pub(super) cross: &'a [Packet<T, W>],
-    pub(super) residual: &'a [Packet<T, W>],
+    pub(super) input: &'a [Packet<T, WIDTH>],
+    pub(super) cross: &'a [Packet<T, WIDTH>],
+    pub(super) residual: &'a [Packet<T, WIDTH>],
     /// `[fields, fields]`, added to.
     pub(super) cross_sums: &'a mut [T],
     /// `[fields, fields]`, added to.
@@ -26,19 +26,19 @@ pub(super) struct WeightGradient<'a, T, const W: usize> {
 /// Adds the gradients of `W_C` and `W_R`: sums over the columns of `cross · input` (squared or not) and
 /// `residual · input`.
 #[inline(always)]
-pub(super) fn weight_gradient<const W: usize, L: Lanes<W>>(
+pub(super) fn weight_gradient<const WIDTH: usize, L: Lanes<WIDTH>>(
     form: Form,
-    mut pass: WeightGradient<L::Real, W>,
+    mut pass: WeightGradient<L::Real, WIDTH>,
     fields: usize,
     tile_rows: usize,
 ) {
     for tile in tiles(fields, tile_rows) {
         if form.is_merged() {
-            with_rows!(tile.rows, up to L::TILE_ROWS, weight_tile::<W, L, SquareOfOne>(&mut pass, fields, tile));
+            with_count!(tile.rows, up to L::TILE_ROWS, weight_tile::<WIDTH, L, SquareOfOne>(&mut pass, fields, tile));
         } else if form.is_square() {
-            with_rows!(tile.rows, up to L::TILE_ROWS, weight_tile::<W, L, SquareOfTwo>(&mut pass, fields, tile));
+            with_count!(tile.rows, up to L::TILE_ROWS, weight_tile::<WIDTH, L, SquareOfTwo>(&mut pass, fields, tile));
         } else {
-            with_rows!(tile.rows, up to L::TILE_ROWS, weight_tile::<W, L, PlainOfTwo>(&mut pass, fields, tile));
+            with_count!(tile.rows, up to L::TILE_ROWS, weight_tile::<WIDTH, L, PlainOfTwo>(&mut pass, fields, tile));
         }
     }
 }
@@ -71,15 +71,15 @@ impl Factors for PlainOfTwo {
 }
 
 #[inline(always)]
-fn weight_tile<const W: usize, L: Lanes<W>, F: Factors, const ROWS: usize>(
-    pass: &mut WeightGradient<L::Real, W>,
+fn weight_tile<const WIDTH: usize, L: Lanes<WIDTH>, F: Factors, const ROWS: usize>(
+    pass: &mut WeightGradient<L::Real, WIDTH>,
     fields: usize,
     tile: Tile,
 ) {
     let zero = L::splat(L::Real::default());
-    let cross: [&[Packet<L::Real, W>]; ROWS] =
+    let cross: [&[Packet<L::Real, WIDTH>]; ROWS] =
         array::from_fn(|row| &pass.cross[(tile.field + row) * pass.stride..][..pass.packets]);
-    let residual: [&[Packet<L::Real, W>]; ROWS] =
+    let residual: [&[Packet<L::Real, WIDTH>]; ROWS] =
         array::from_fn(|row| &pass.residual[(tile.field + row) * pass.stride..][..pass.packets]);
     for field in 0..fields {
         let input = &pass.input[field * pass.stride..][..pass.packets];

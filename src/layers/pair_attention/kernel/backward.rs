@@ -27,21 +27,21 @@ pub(super) struct BackwardChunk<'a, T> {
 }
 
 /// Scratch memory of [`backward`].
-pub(super) fn backward_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
+pub(super) fn backward_packets<T: Real, const WIDTH: usize>(plan: &Plan<T, WIDTH>) -> usize {
     2 * (plan.row_len() + plan.dim) + GROUP * (plan.dim + plan.units() + 2) + plan.sums_packets()
 }
 
 /// Runs the blocks of a chunk back.
 #[inline(always)]
-pub(super) fn backward<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
+pub(super) fn backward<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
     chunk: BackwardChunk<L::Real>,
-    scratch: &mut [Packet<L::Real, W>],
+    scratch: &mut [Packet<L::Real, WIDTH>],
 ) {
     let BackwardChunk { vectors, pooled, statistics, gradient, vector_gradients, sums } = chunk;
-    let (block_len, pooled_len) = (W * plan.row_len(), W * plan.dim);
+    let (block_len, pooled_len) = (WIDTH * plan.row_len(), WIDTH * plan.dim);
     let mut block = Block::new(plan, scratch);
-    let results = pooled.chunks(pooled_len).zip(statistics.chunks(2 * W));
+    let results = pooled.chunks(pooled_len).zip(statistics.chunks(2 * WIDTH));
     let inputs = vectors.chunks(block_len).zip(gradient.chunks(pooled_len)).zip(results);
     for (((vectors, gradient), (pooled, statistics)), target) in inputs.zip(vector_gradients.chunks_mut(block_len)) {
         block.load(vectors, pooled, gradient);
@@ -55,38 +55,38 @@ pub(super) fn backward<const W: usize, L: Lanes<W>>(
 }
 
 /// What the scores' gradients need of a block's rows.
-struct Softmax<T, const W: usize> {
-    largest: Packet<T, W>,
-    total: Packet<T, W>,
+struct Softmax<T, const WIDTH: usize> {
+    largest: Packet<T, WIDTH>,
+    total: Packet<T, WIDTH>,
     /// `gᵀ pooled`
-    mean: Packet<T, W>,
+    mean: Packet<T, WIDTH>,
 }
 
 /// A block on its way back, every buffer in packets of its rows.
-struct Block<'a, T, const W: usize> {
-    plan: &'a Plan<T, W>,
+struct Block<'a, T, const WIDTH: usize> {
+    plan: &'a Plan<T, WIDTH>,
     /// `[fields, dim]`
-    vectors: &'a mut [Packet<T, W>],
+    vectors: &'a mut [Packet<T, WIDTH>],
     /// `[fields, dim]`
-    vector_gradients: &'a mut [Packet<T, W>],
+    vector_gradients: &'a mut [Packet<T, WIDTH>],
     /// `[dim]`
-    pooled: &'a mut [Packet<T, W>],
+    pooled: &'a mut [Packet<T, WIDTH>],
     /// `[dim]`
-    gradient: &'a mut [Packet<T, W>],
+    gradient: &'a mut [Packet<T, WIDTH>],
     /// `[GROUP, dim]`
-    products: &'a mut [Packet<T, W>],
+    products: &'a mut [Packet<T, WIDTH>],
     /// `[GROUP, units]`: hidden units, then their gradients.
-    hidden: &'a mut [Packet<T, W>],
+    hidden: &'a mut [Packet<T, WIDTH>],
     /// `[GROUP]`: scores, then the attention.
-    attention: &'a mut [Packet<T, W>],
+    attention: &'a mut [Packet<T, WIDTH>],
     /// `[GROUP]`: gradients of the scores.
-    score_gradients: &'a mut [Packet<T, W>],
+    score_gradients: &'a mut [Packet<T, WIDTH>],
     /// `W` as `[dim, units]`, `c`, `h`, over the chunk.
-    sums: &'a mut [Packet<T, W>],
+    sums: &'a mut [Packet<T, WIDTH>],
 }
 
-impl<'a, T: Real, const W: usize> Block<'a, T, W> {
-    fn new(plan: &'a Plan<T, W>, scratch: &'a mut [Packet<T, W>]) -> Self {
+impl<'a, T: Real, const WIDTH: usize> Block<'a, T, WIDTH> {
+    fn new(plan: &'a Plan<T, WIDTH>, scratch: &'a mut [Packet<T, WIDTH>]) -> Self {
         let (vectors, rest) = scratch.split_at_mut(plan.row_len());
         let (vector_gradients, rest) = rest.split_at_mut(plan.row_len());
         let (pooled, rest) = rest.split_at_mut(plan.dim);
@@ -108,28 +108,28 @@ impl<'a, T: Real, const W: usize> Block<'a, T, W> {
     }
 
     #[inline(always)]
-    fn softmax<L: Lanes<W, Real = T>>(&self, statistics: &[T]) -> Softmax<T, W> {
-        let mut kept = [[T::default(); W]; 2];
+    fn softmax<L: Lanes<WIDTH, Real = T>>(&self, statistics: &[T]) -> Softmax<T, WIDTH> {
+        let mut kept = [[T::default(); WIDTH]; 2];
         load(statistics, &mut kept);
         let [largest, mut total] = kept;
         // Rows that there are not would divide zero by zero.
         let first = total[0];
         total[statistics.len() / 2..].fill(first);
-        let mut mean = [T::default(); W];
-        dot::<W, L>(self.pooled, self.gradient).store(&mut mean);
+        let mut mean = [T::default(); WIDTH];
+        dot::<WIDTH, L>(self.pooled, self.gradient).store(&mut mean);
         Softmax { largest, total, mean }
     }
 
     /// One group of pairs.
     #[inline(always)]
-    fn step<L: Lanes<W, Real = T>>(&mut self, pairs: &[[usize; 2]], softmax: &Softmax<T, W>) {
+    fn step<L: Lanes<WIDTH, Real = T>>(&mut self, pairs: &[[usize; 2]], softmax: &Softmax<T, WIDTH>) {
         let plan = self.plan;
-        multiply::<W, L>(plan.dim, self.vectors, pairs, self.products);
-        tiles::hidden::<W, L>(plan, self.products, self.hidden, &mut self.attention[..pairs.len()]);
+        multiply::<WIDTH, L>(plan.dim, self.vectors, pairs, self.products);
+        tiles::hidden::<WIDTH, L>(plan, self.products, self.hidden, &mut self.attention[..pairs.len()]);
         let (products, hidden) = (pairs.len() * plan.dim, pairs.len() * plan.units());
         self.pass_softmax::<L>(pairs.len(), softmax);
         self.pass_hidden::<L>(pairs.len());
-        tiles::weight_gradient::<W, L>(
+        tiles::weight_gradient::<WIDTH, L>(
             plan,
             &self.products[..products],
             &self.hidden[..hidden],
@@ -142,19 +142,19 @@ impl<'a, T: Real, const W: usize> Block<'a, T, W> {
             vectors: self.vectors,
             vector_gradients: self.vector_gradients,
         };
-        tiles::input_gradient::<W, L>(plan, pairs, pass);
+        tiles::input_gradient::<WIDTH, L>(plan, pairs, pass);
     }
 
     /// Turns scores into the attention, and its gradients into those of the scores.
     #[inline(always)]
-    fn pass_softmax<L: Lanes<W, Real = T>>(&mut self, pairs: usize, softmax: &Softmax<T, W>) {
+    fn pass_softmax<L: Lanes<WIDTH, Real = T>>(&mut self, pairs: usize, softmax: &Softmax<T, WIDTH>) {
         let Softmax { largest, total, mean } = softmax;
         let attention = &mut self.attention[..pairs];
-        powers::<W, L>(attention, largest);
+        powers::<WIDTH, L>(attention, largest);
         let products = self.products.chunks_exact(self.plan.dim);
         for (products, (attention, target)) in products.zip(attention.iter_mut().zip(&mut *self.score_gradients)) {
-            dot::<W, L>(products, self.gradient).store(target);
-            for lane in 0..W {
+            dot::<WIDTH, L>(products, self.gradient).store(target);
+            for lane in 0..WIDTH {
                 attention[lane] = attention[lane] / total[lane];
                 target[lane] = attention[lane] * (target[lane] - mean[lane]);
             }
@@ -163,7 +163,7 @@ impl<'a, T: Real, const W: usize> Block<'a, T, W> {
 
     /// Turns hidden units into the gradients of what they are the ReLU of, and adds up those of `c` and `h`.
     #[inline(always)]
-    fn pass_hidden<L: Lanes<W, Real = T>>(&mut self, pairs: usize) {
+    fn pass_hidden<L: Lanes<WIDTH, Real = T>>(&mut self, pairs: usize) {
         let (dim, units) = (self.plan.dim, self.plan.units());
         let (bias_sums, head_sums) = self.sums[dim * units..].split_at_mut(units);
         let heads = self.plan.head.as_flattened();
@@ -183,7 +183,7 @@ impl<'a, T: Real, const W: usize> Block<'a, T, W> {
 
     /// Adds up the lanes of the weights' gradients, without the padding.
     #[inline(always)]
-    fn finish<L: Lanes<W, Real = T>>(&self, target: &mut [T]) {
+    fn finish<L: Lanes<WIDTH, Real = T>>(&self, target: &mut [T]) {
         let rows = target.chunks_exact_mut(self.plan.hidden).zip(self.sums.chunks_exact(self.plan.units()));
         for (target, sums) in rows {
             for (target, sums) in target.chunks_mut(UNITS).zip(sums.as_chunks::<UNITS>().0) {
@@ -196,7 +196,7 @@ impl<'a, T: Real, const W: usize> Block<'a, T, W> {
 
 /// `Σ_n left[n] right[n]`. Of `gᵀ p` and `gᵀ pooled` alike, so that a row's only pair has a score without gradient.
 #[inline(always)]
-fn dot<const W: usize, L: Lanes<W>>(left: &[Packet<L::Real, W>], right: &[Packet<L::Real, W>]) -> L {
+fn dot<const WIDTH: usize, L: Lanes<WIDTH>>(left: &[Packet<L::Real, WIDTH>], right: &[Packet<L::Real, WIDTH>]) -> L {
     let mut sum = L::splat(L::Real::default());
     for (left, right) in left.iter().zip(right) {
         sum = sum.plus_product(L::load(left), L::load(right));

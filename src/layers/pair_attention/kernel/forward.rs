@@ -20,16 +20,16 @@ pub(super) struct ForwardBlock<'a, T> {
 }
 
 /// Scratch memory of [`forward`].
-pub(super) fn forward_packets<T: Real, const W: usize>(plan: &Plan<T, W>) -> usize {
+pub(super) fn forward_packets<T: Real, const WIDTH: usize>(plan: &Plan<T, WIDTH>) -> usize {
     plan.row_len() + plan.pairs.len() + GROUP * (plan.dim + plan.units()) + plan.dim
 }
 
 /// Pools the pairs of a block.
 #[inline(always)]
-pub(super) fn forward<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
+pub(super) fn forward<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
     block: ForwardBlock<L::Real>,
-    scratch: &mut [Packet<L::Real, W>],
+    scratch: &mut [Packet<L::Real, WIDTH>],
 ) {
     let ForwardBlock { vectors: rows, pooled, statistics } = block;
     let (vectors, rest) = scratch.split_at_mut(plan.row_len());
@@ -38,11 +38,11 @@ pub(super) fn forward<const W: usize, L: Lanes<W>>(
     let (hidden, sums) = rest.split_at_mut(GROUP * plan.units());
     load(rows, vectors);
     for (pairs, scores) in plan.pairs.chunks(GROUP).zip(scores.chunks_mut(GROUP)) {
-        multiply::<W, L>(plan.dim, vectors, pairs, products);
-        tiles::hidden::<W, L>(plan, products, hidden, scores);
+        multiply::<WIDTH, L>(plan.dim, vectors, pairs, products);
+        tiles::hidden::<WIDTH, L>(plan, products, hidden, scores);
     }
-    let [largest, total] = exponentials::<W, L>(scores);
-    pool::<W, L>(plan, vectors, scores, sums);
+    let [largest, total] = exponentials::<WIDTH, L>(scores);
+    pool::<WIDTH, L>(plan, vectors, scores, sums);
     for sum in &mut *sums {
         for (sum, total) in sum.iter_mut().zip(total) {
             *sum = *sum / total;
@@ -54,9 +54,9 @@ pub(super) fn forward<const W: usize, L: Lanes<W>>(
 
 /// Rows → one packet for each of a row's numbers; zeros for the rows that there are not.
 #[inline(always)]
-pub(super) fn load<T: Real, const W: usize>(rows: &[T], packets: &mut [Packet<T, W>]) {
+pub(super) fn load<T: Real, const WIDTH: usize>(rows: &[T], packets: &mut [Packet<T, WIDTH>]) {
     let length = packets.len();
-    if rows.len() < W * length {
+    if rows.len() < WIDTH * length {
         packets.as_flattened_mut().fill(T::default());
     }
     for (lane, row) in rows.chunks_exact(length).enumerate() {
@@ -68,7 +68,7 @@ pub(super) fn load<T: Real, const W: usize>(rows: &[T], packets: &mut [Packet<T,
 
 /// Packets → as many rows as there are.
 #[inline(always)]
-pub(super) fn store<T: Real, const W: usize>(packets: &[Packet<T, W>], rows: &mut [T]) {
+pub(super) fn store<T: Real, const WIDTH: usize>(packets: &[Packet<T, WIDTH>], rows: &mut [T]) {
     for (lane, row) in rows.chunks_exact_mut(packets.len()).enumerate() {
         for (packet, value) in packets.iter().zip(row) {
             *value = packet[lane];
@@ -78,11 +78,11 @@ pub(super) fn store<T: Real, const W: usize>(packets: &[Packet<T, W>], rows: &mu
 
 /// `x_i ⊙ x_j` of a group's pairs: `[GROUP, dim]`, the rest of the group left as it is.
 #[inline(always)]
-pub(super) fn multiply<const W: usize, L: Lanes<W>>(
+pub(super) fn multiply<const WIDTH: usize, L: Lanes<WIDTH>>(
     dim: usize,
-    vectors: &[Packet<L::Real, W>],
+    vectors: &[Packet<L::Real, WIDTH>],
     pairs: &[[usize; 2]],
-    products: &mut [Packet<L::Real, W>],
+    products: &mut [Packet<L::Real, WIDTH>],
 ) {
     for (products, &[left, right]) in products.chunks_exact_mut(dim).zip(pairs) {
         let factors = vectors[left * dim..][..dim].iter().zip(&vectors[right * dim..][..dim]);
@@ -94,15 +94,17 @@ pub(super) fn multiply<const W: usize, L: Lanes<W>>(
 
 /// Turns scores into `e^(score - largest)`; returns the largest and the sum of each lane.
 #[inline(always)]
-fn exponentials<const W: usize, L: Lanes<W>>(scores: &mut [Packet<L::Real, W>]) -> [Packet<L::Real, W>; 2] {
+fn exponentials<const WIDTH: usize, L: Lanes<WIDTH>>(
+    scores: &mut [Packet<L::Real, WIDTH>],
+) -> [Packet<L::Real, WIDTH>; 2] {
     let mut largest = scores[0];
     for score in &*scores {
         for (largest, &score) in largest.iter_mut().zip(score) {
             *largest = if score > *largest { score } else { *largest };
         }
     }
-    let mut total = [L::Real::default(); W];
-    powers::<W, L>(scores, &largest);
+    let mut total = [L::Real::default(); WIDTH];
+    powers::<WIDTH, L>(scores, &largest);
     for score in scores {
         for (total, &score) in total.iter_mut().zip(&*score) {
             *total += score;
@@ -113,7 +115,10 @@ fn exponentials<const W: usize, L: Lanes<W>>(scores: &mut [Packet<L::Real, W>]) 
 
 /// Turns scores into `e^(score - largest)`.
 #[inline(always)]
-pub(super) fn powers<const W: usize, L: Lanes<W>>(scores: &mut [Packet<L::Real, W>], largest: &Packet<L::Real, W>) {
+pub(super) fn powers<const WIDTH: usize, L: Lanes<WIDTH>>(
+    scores: &mut [Packet<L::Real, WIDTH>],
+    largest: &Packet<L::Real, WIDTH>,
+) {
     let mut minus = *largest;
     for minus in &mut minus {
         *minus = L::Real::default() - *minus;
@@ -126,11 +131,11 @@ pub(super) fn powers<const W: usize, L: Lanes<W>>(scores: &mut [Packet<L::Real, 
 
 /// `Σ_i x_i ⊙ Σ_{j>i} weight_ij x_j`: `[dim]`.
 #[inline(always)]
-fn pool<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
-    vectors: &[Packet<L::Real, W>],
-    weights: &[Packet<L::Real, W>],
-    sums: &mut [Packet<L::Real, W>],
+fn pool<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
+    vectors: &[Packet<L::Real, WIDTH>],
+    weights: &[Packet<L::Real, WIDTH>],
+    sums: &mut [Packet<L::Real, WIDTH>],
 ) {
     let whole = plan.dim - plan.dim % UNITS;
     sums.as_flattened_mut().fill(L::Real::default());
@@ -139,22 +144,22 @@ fn pool<const W: usize, L: Lanes<W>>(
         let (weights, after) = rest.split_at(plan.fields - left - 1);
         rest = after;
         for start in (0..whole).step_by(UNITS) {
-            pool_dims::<W, L, UNITS>(plan.dim, [left, start], vectors, weights, sums);
+            pool_dims::<WIDTH, L, UNITS>(plan.dim, [left, start], vectors, weights, sums);
         }
         for start in whole..plan.dim {
-            pool_dims::<W, L, 1>(plan.dim, [left, start], vectors, weights, sums);
+            pool_dims::<WIDTH, L, 1>(plan.dim, [left, start], vectors, weights, sums);
         }
     }
 }
 
 /// One field's part of [`pool`] for some dims from `start`.
 #[inline(always)]
-fn pool_dims<const W: usize, L: Lanes<W>, const DIMS: usize>(
+fn pool_dims<const WIDTH: usize, L: Lanes<WIDTH>, const DIMS: usize>(
     dim: usize,
     [left, start]: [usize; 2],
-    vectors: &[Packet<L::Real, W>],
-    weights: &[Packet<L::Real, W>],
-    sums: &mut [Packet<L::Real, W>],
+    vectors: &[Packet<L::Real, WIDTH>],
+    weights: &[Packet<L::Real, WIDTH>],
+    sums: &mut [Packet<L::Real, WIDTH>],
 ) {
     let mut partners = [L::splat(L::Real::default()); DIMS];
     for (vector, weight) in vectors[(left + 1) * dim..].chunks_exact(dim).zip(weights) {

@@ -8,13 +8,12 @@
 //! `plan.rs` holds what blocks share, `forward.rs` and `backward.rs` their passes, `tiles.rs` the products.
 
 mod backward;
+mod compiled;
 mod forward;
 mod plan;
 #[cfg(test)]
 mod tests;
 mod tiles;
-#[cfg(target_arch = "x86_64")]
-mod x86;
 
 use std::sync::LazyLock;
 
@@ -25,7 +24,7 @@ use self::{
     forward::{ForwardBlock, forward_packets},
     plan::Plan,
 };
-use crate::layers::lanes::{Lanes, Packet, Plain, Real, add_chunks};
+use crate::layers::lanes::{Packet, Plain, Real, add_chunks};
 
 /// The attention's weights, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -115,13 +114,11 @@ static KERNELS: LazyLock<Box<dyn Passes>> = LazyLock::new(|| all_kernels().swap_
 
 /// All kernels that this processor runs, the fastest first.
 fn all_kernels() -> Vec<Box<dyn Passes>> {
-    let mut all: Vec<Box<dyn Passes>> = vec![Box::new(Kernels::of::<Plain<f32, 8>>())];
-    #[cfg(target_arch = "x86_64")]
-    all.splice(0..0, x86::kernels());
-    all
+    let portable: Box<dyn Passes> = Box::new(Kernels::<f32, 8>::portable());
+    compiled::kernels().chain([portable]).collect()
 }
 
-/// The operation's passes, with vectors of any width.
+/// The operation's passes, whatever the width of the vectors.
 trait Passes<T = f32>: Send + Sync {
     fn forward(&self, weights: &Weights<T>, vectors: &[T], fields: usize) -> Attended<T>;
     fn backward(
@@ -135,26 +132,30 @@ trait Passes<T = f32>: Send + Sync {
 }
 
 /// One block's forward pass and one chunk's backward pass, compiled for some instructions.
-struct Kernels<T, const W: usize> {
-    forward_block: fn(&Plan<T, W>, ForwardBlock<T>, &mut [Packet<T, W>]),
-    backward_chunk: fn(&Plan<T, W>, BackwardChunk<T>, &mut [Packet<T, W>]),
+struct Kernels<T, const WIDTH: usize> {
+    forward_block: fn(&Plan<T, WIDTH>, ForwardBlock<T>, &mut [Packet<T, WIDTH>]),
+    backward_chunk: fn(&Plan<T, WIDTH>, BackwardChunk<T>, &mut [Packet<T, WIDTH>]),
 }
 
-impl<T: Real, const W: usize> Kernels<T, W> {
-    /// Kernels of vectors that any processor of the target has.
-    fn of<L: Lanes<W, Real = T>>() -> Self {
-        Self { forward_block: forward::forward::<W, L>, backward_chunk: backward::backward::<W, L> }
+impl<T: Real, const WIDTH: usize> Kernels<T, WIDTH> {
+    /// Kernels that any processor of the target runs.
+    fn portable() -> Self {
+        Self {
+            forward_block: forward::forward::<WIDTH, Plain<T, WIDTH>>,
+            backward_chunk: backward::backward::<WIDTH, Plain<T, WIDTH>>,
+        }
     }
 }
 
-impl<T: Real, const W: usize> Passes<T> for Kernels<T, W> {
+impl<T: Real, const WIDTH: usize> Passes<T> for Kernels<T, WIDTH> {
     fn forward(&self, weights: &Weights<T>, vectors: &[T], fields: usize) -> Attended<T> {
         let batch = weights.check(vectors, fields);
         let plan = Plan::new(weights, fields);
         let mut attended =
             Attended { pooled: vec![T::default(); batch * plan.dim], statistics: vec![T::default(); batch * 2] };
-        let results = attended.pooled.par_chunks_mut(W * plan.dim).zip(attended.statistics.par_chunks_mut(W * 2));
-        results.zip(vectors.par_chunks(W * plan.row_len())).for_each(|((pooled, statistics), vectors)| {
+        let results =
+            attended.pooled.par_chunks_mut(WIDTH * plan.dim).zip(attended.statistics.par_chunks_mut(WIDTH * 2));
+        results.zip(vectors.par_chunks(WIDTH * plan.row_len())).for_each(|((pooled, statistics), vectors)| {
             T::with_scratch(forward_packets(&plan), |scratch| {
                 (self.forward_block)(&plan, ForwardBlock { vectors, pooled, statistics }, scratch);
             });
@@ -175,7 +176,7 @@ impl<T: Real, const W: usize> Passes<T> for Kernels<T, W> {
         assert_eq!(gradient.len(), batch * plan.dim, "the gradient is [{batch}, {}]", plan.dim);
         assert_eq!(kept.pooled.len(), batch * plan.dim, "the pooled vectors are [{batch}, {}]", plan.dim);
         assert_eq!(kept.statistics.len(), batch * 2, "the statistics are [{batch}, 2]");
-        let rows = Plan::<T, W>::chunk_rows(batch);
+        let rows = Plan::<T, WIDTH>::chunk_rows(batch);
         let mut vector_gradients = vec![T::default(); vectors.len()];
         let mut sums = vec![T::default(); batch.div_ceil(rows).max(1) * plan.weights_len()];
         let kept = kept.pooled.par_chunks(rows * plan.dim).zip(kept.statistics.par_chunks(rows * 2));

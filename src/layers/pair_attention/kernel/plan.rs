@@ -13,7 +13,7 @@ pub(super) const GROUP: usize = 12;
 const CHUNKS: usize = 64;
 
 /// The shared part of one call.
-pub(super) struct Plan<T, const W: usize> {
+pub(super) struct Plan<T, const WIDTH: usize> {
     pub(super) fields: usize,
     pub(super) dim: usize,
     pub(super) hidden: usize,
@@ -29,7 +29,7 @@ pub(super) struct Plan<T, const W: usize> {
     pub(super) head: Vec<[T; UNITS]>,
 }
 
-impl<T: Real, const W: usize> Plan<T, W> {
+impl<T: Real, const WIDTH: usize> Plan<T, WIDTH> {
     pub(super) fn new(weights: &Weights<T>, fields: usize) -> Self {
         let &Weights { dim, hidden, .. } = weights;
         let at = |input: usize, unit: usize| weights.weight[input * hidden + unit];
@@ -57,7 +57,7 @@ impl<T: Real, const W: usize> Plan<T, W> {
 
     /// Rows of the batch whose weight gradients are summed together.
     pub(super) fn chunk_rows(batch: usize) -> usize {
-        batch.div_ceil(CHUNKS).next_multiple_of(W).max(W)
+        batch.div_ceil(CHUNKS).next_multiple_of(WIDTH).max(WIDTH)
     }
 
     /// Numbers of all weights together: `W`, `c`, `h`.

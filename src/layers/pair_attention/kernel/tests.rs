@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    layers::pairwise::pairs,
+    layers::{lanes::tests::assert_last_is_slowest, pairwise::pairs},
     seed::{mix, unit},
 };
 
@@ -72,7 +72,7 @@ impl Case<f64> {
 
     /// `Σ gradient ⊙ pooled`
     fn value(&self) -> f64 {
-        let pooled = self.forward(&Kernels::of::<Plain<f64, 8>>()).pooled;
+        let pooled = self.forward(&Kernels::<f64, 8>::portable()).pooled;
         pooled.iter().zip(&self.gradient).map(|(pooled, gradient)| pooled * gradient).sum()
     }
 
@@ -141,9 +141,9 @@ fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
-/// Kernels of two widths for exact comparisons: what holds for any of them holds for sixteen, whose code is large.
+/// Kernels of two widths for exact comparisons; sixteen numbers of any processor would take minutes to compile.
 fn exact_kernels() -> [Box<dyn Passes<f64>>; 2] {
-    [Box::new(Kernels::of::<Plain<f64, 8>>()), Box::new(Kernels::of::<Plain<f64, 2>>())]
+    [Box::new(Kernels::<f64, 8>::portable()), Box::new(Kernels::<f64, 2>::portable())]
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn gradients_are_central_differences() {
 
 #[test]
 fn this_processors_kernels_agree_with_the_portable_ones() {
-    let portable = Kernels::of::<Plain<f64, 8>>();
+    let portable = Kernels::<f64, 8>::portable();
     for shape in SHAPES {
         let wide = Case::new(shape);
         let narrow = wide.narrow();
@@ -200,46 +200,64 @@ fn this_processors_kernels_agree_with_the_portable_ones() {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let case = Case::new([1030, 9, 16, 16]).narrow();
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| (case.forward(&**KERNELS), case.backward(&**KERNELS)))
-    };
-    let expected = run(1);
-    for threads in [2, 3, 7] {
-        assert!(run(threads) == expected, "{threads} threads");
+    for kernels in &all_kernels() {
+        let case = Case::new([1030, 9, 16, 16]).narrow();
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| (case.forward(&**kernels), case.backward(&**kernels)))
+        };
+        let expected = run(1);
+        for threads in [2, 3, 7] {
+            assert!(run(threads) == expected, "{threads} threads");
+        }
     }
 }
 
 #[test]
 fn an_only_pair_moves_no_weight() {
-    let gradients = Case::new([9, 2, 7, 5]).narrow().backward(&**KERNELS);
-    assert!(gradients.weight.iter().chain(&gradients.bias).chain(&gradients.head).all(|gradient| *gradient == 0.0));
+    for kernels in &all_kernels() {
+        let gradients = Case::new([9, 2, 7, 5]).narrow().backward(&**kernels);
+        assert!(gradients.weight.iter().chain(&gradients.bias).chain(&gradients.head).all(|gradient| *gradient == 0.0));
+    }
 }
 
 #[test]
 fn large_scores_do_not_overflow() {
-    let mut case = Case::new([9, 6, 4, 5]).narrow();
-    case.head.iter_mut().for_each(|head| *head *= 1e4);
-    assert!(case.forward(&**KERNELS).pooled.iter().all(|value| value.is_finite()));
-    assert!(case.backward(&**KERNELS).vectors.iter().all(|value| value.is_finite()));
+    for kernels in &all_kernels() {
+        let mut case = Case::new([9, 6, 4, 5]).narrow();
+        case.head.iter_mut().for_each(|head| *head *= 1e4);
+        assert!(case.forward(&**kernels).pooled.iter().all(|value| value.is_finite()));
+        assert!(case.backward(&**kernels).vectors.iter().all(|value| value.is_finite()));
+    }
+}
+
+/// Code that is not inlined into the functions with a processor's instructions is many times as slow, and right.
+#[test]
+fn kernels_for_more_instructions_are_faster() {
+    let (case, kernels) = (Case::new([16, 39, 16, 16]).narrow(), all_kernels());
+    assert_last_is_slowest(kernels.len(), |number| {
+        case.forward(&*kernels[number]);
+        case.backward(&*kernels[number]);
+    });
 }
 
 #[test]
 fn an_empty_batch_has_zero_gradients() {
     let case = Case::new([0, 3, 2, 2]);
-    let gradients = case.backward(&Kernels::of::<Plain<f64, 8>>());
-    assert!(case.forward(&Kernels::of::<Plain<f64, 8>>()).pooled.is_empty() && gradients.vectors.is_empty());
+    let gradients = case.backward(&Kernels::<f64, 8>::portable());
+    assert!(case.forward(&Kernels::<f64, 8>::portable()).pooled.is_empty() && gradients.vectors.is_empty());
     assert_eq!(gradients.weight, [0.0; 4]);
     assert_eq!((gradients.bias, gradients.head), (vec![0.0; 2], vec![0.0; 2]));
 }
 
 #[test]
 fn what_is_not_a_number_stays_in_its_row() {
-    let mut case = Case::new([11, 5, 4, 3]).narrow();
-    case.vectors[7] = f32::NAN;
-    let pooled = case.forward(&**KERNELS).pooled;
-    assert!(pooled[..4].iter().any(|value| value.is_nan()) && pooled[4..].iter().all(|value| value.is_finite()));
+    for kernels in &all_kernels() {
+        let mut case = Case::new([11, 5, 4, 3]).narrow();
+        case.vectors[7] = f32::NAN;
+        let pooled = case.forward(&**kernels).pooled;
+        assert!(pooled[..4].iter().any(|value| value.is_nan()) && pooled[4..].iter().all(|value| value.is_finite()));
+    }
 }
 
 #[test]
@@ -247,24 +265,26 @@ fn what_is_not_a_number_stays_in_its_row() {
 fn lengths_that_do_not_fit_are_refused() {
     let mut case = Case::new([4, 3, 2, 1]);
     case.vectors.pop();
-    case.forward(&Kernels::of::<Plain<f64, 8>>());
+    case.forward(&Kernels::<f64, 8>::portable());
 }
 
 proptest! {
     /// Blocks, chunks and padding are invisible: a row's result is the same alone and within a batch.
     #[test]
     fn a_row_does_not_see_its_batch(batch in 1_usize..40, fields in 2_usize..12, dim in 1_usize..20, hidden in 1_usize..20) {
-        let case = Case::new([batch, fields, dim, hidden]).narrow();
-        let (together, gradients) = (case.forward(&**KERNELS).pooled, case.backward(&**KERNELS).vectors);
-        let row = fields * dim;
-        for place in 0..batch {
-            let alone = Case {
-                vectors: case.vectors[place * row..][..row].to_vec(),
-                gradient: case.gradient[place * dim..][..dim].to_vec(),
-                ..case.clone()
-            };
-            prop_assert_eq!(&alone.forward(&**KERNELS).pooled, &together[place * dim..][..dim]);
-            prop_assert_eq!(&alone.backward(&**KERNELS).vectors, &gradients[place * row..][..row]);
+        for kernels in &all_kernels() {
+            let case = Case::new([batch, fields, dim, hidden]).narrow();
+            let (together, gradients) = (case.forward(&**kernels).pooled, case.backward(&**kernels).vectors);
+            let row = fields * dim;
+            for place in 0..batch {
+                let alone = Case {
+                    vectors: case.vectors[place * row..][..row].to_vec(),
+                    gradient: case.gradient[place * dim..][..dim].to_vec(),
+                    ..case.clone()
+                };
+                prop_assert_eq!(&alone.forward(&**kernels).pooled, &together[place * dim..][..dim]);
+                prop_assert_eq!(&alone.backward(&**kernels).vectors, &gradients[place * row..][..row]);
+            }
         }
     }
 }

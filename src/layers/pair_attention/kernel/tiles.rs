@@ -7,13 +7,13 @@
 use std::array;
 
 use super::plan::{Plan, UNITS};
-use crate::layers::lanes::{Lanes, Packet, with_rows};
+use crate::layers::lanes::{Lanes, Packet, with_count};
 
 /// `Σ_n input[n] weights[n]` of some pairs and one tile of units, added to `start`.
 #[inline(always)]
-fn sums<const W: usize, L: Lanes<W>, const PAIRS: usize>(
+fn sums<const WIDTH: usize, L: Lanes<WIDTH>, const PAIRS: usize>(
     weights: &[[L::Real; UNITS]],
-    inputs: [&[Packet<L::Real, W>]; PAIRS],
+    inputs: [&[Packet<L::Real, WIDTH>]; PAIRS],
     start: [L; UNITS],
 ) -> [[L; UNITS]; PAIRS] {
     let inputs = inputs.map(|input| &input[..weights.len()]);
@@ -35,30 +35,30 @@ fn sums<const W: usize, L: Lanes<W>, const PAIRS: usize>(
 
 /// `relu(Wᵀ p + c)` and the scores `hᵀ` times it, of a group's pairs.
 #[inline(always)]
-pub(super) fn hidden<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
-    products: &[Packet<L::Real, W>],
-    hidden: &mut [Packet<L::Real, W>],
-    scores: &mut [Packet<L::Real, W>],
+pub(super) fn hidden<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
+    products: &[Packet<L::Real, WIDTH>],
+    hidden: &mut [Packet<L::Real, WIDTH>],
+    scores: &mut [Packet<L::Real, WIDTH>],
 ) {
     if const { L::TILE_ROWS >= 6 } {
-        hidden_of::<W, L, 3>(plan, products, hidden, scores);
+        hidden_of::<WIDTH, L, 3>(plan, products, hidden, scores);
     } else {
-        hidden_of::<W, L, 1>(plan, products, hidden, scores);
+        hidden_of::<WIDTH, L, 1>(plan, products, hidden, scores);
     }
 }
 
 #[inline(always)]
-fn hidden_of<const W: usize, L: Lanes<W>, const PAIRS: usize>(
-    plan: &Plan<L::Real, W>,
-    products: &[Packet<L::Real, W>],
-    hidden: &mut [Packet<L::Real, W>],
-    scores: &mut [Packet<L::Real, W>],
+fn hidden_of<const WIDTH: usize, L: Lanes<WIDTH>, const PAIRS: usize>(
+    plan: &Plan<L::Real, WIDTH>,
+    products: &[Packet<L::Real, WIDTH>],
+    hidden: &mut [Packet<L::Real, WIDTH>],
+    scores: &mut [Packet<L::Real, WIDTH>],
 ) {
     let (dim, units) = (plan.dim, plan.units());
     let groups = products.chunks_exact(PAIRS * dim).zip(hidden.chunks_exact_mut(PAIRS * units));
     for ((products, hidden), scores) in groups.zip(scores.chunks_mut(PAIRS)) {
-        let inputs: [&[Packet<L::Real, W>]; PAIRS] = array::from_fn(|pair| &products[pair * dim..][..dim]);
+        let inputs: [&[Packet<L::Real, WIDTH>]; PAIRS] = array::from_fn(|pair| &products[pair * dim..][..dim]);
         let mut totals = [L::splat(L::Real::default()); PAIRS];
         let tiles = plan.forward.chunks_exact(dim).zip(plan.bias.iter().zip(&plan.head));
         for (tile, (weights, (bias, head))) in tiles.enumerate() {
@@ -66,7 +66,7 @@ fn hidden_of<const W: usize, L: Lanes<W>, const PAIRS: usize>(
             for (start, &bias) in start.iter_mut().zip(bias) {
                 *start = L::splat(bias);
             }
-            let sums = sums::<W, L, PAIRS>(weights, inputs, start);
+            let sums = sums::<WIDTH, L, PAIRS>(weights, inputs, start);
             for pair in 0..PAIRS {
                 let target = &mut hidden[pair * units + tile * UNITS..][..UNITS];
                 for unit in 0..UNITS {
@@ -83,47 +83,47 @@ fn hidden_of<const W: usize, L: Lanes<W>, const PAIRS: usize>(
 }
 
 /// A group on its way back.
-pub(super) struct InputGradient<'a, T, const W: usize> {
+pub(super) struct InputGradient<'a, T, const WIDTH: usize> {
     /// The gradients of `Wᵀ p + c`.
-    pub(super) hidden: &'a [Packet<T, W>],
+    pub(super) hidden: &'a [Packet<T, WIDTH>],
     /// The attention of each pair.
-    pub(super) attention: &'a [Packet<T, W>],
+    pub(super) attention: &'a [Packet<T, WIDTH>],
     /// The gradient of the pooled vector: `[dim]`.
-    pub(super) gradient: &'a [Packet<T, W>],
+    pub(super) gradient: &'a [Packet<T, WIDTH>],
     /// `[fields, dim]`
-    pub(super) vectors: &'a [Packet<T, W>],
+    pub(super) vectors: &'a [Packet<T, WIDTH>],
     /// `[fields, dim]`, added to.
-    pub(super) vector_gradients: &'a mut [Packet<T, W>],
+    pub(super) vector_gradients: &'a mut [Packet<T, WIDTH>],
 }
 
 /// The gradients of the pairs' products, `a g + W ∂(Wᵀ p + c)`, passed on to both vectors of each.
 #[inline(always)]
-pub(super) fn input_gradient<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
+pub(super) fn input_gradient<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
     pairs: &[[usize; 2]],
-    pass: InputGradient<L::Real, W>,
+    pass: InputGradient<L::Real, WIDTH>,
 ) {
     if const { L::TILE_ROWS >= 6 } {
-        input_gradient_of::<W, L, 3>(plan, pairs, pass);
+        input_gradient_of::<WIDTH, L, 3>(plan, pairs, pass);
     } else {
-        input_gradient_of::<W, L, 1>(plan, pairs, pass);
+        input_gradient_of::<WIDTH, L, 1>(plan, pairs, pass);
     }
 }
 
 #[inline(always)]
-fn input_gradient_of<const W: usize, L: Lanes<W>, const PAIRS: usize>(
-    plan: &Plan<L::Real, W>,
+fn input_gradient_of<const WIDTH: usize, L: Lanes<WIDTH>, const PAIRS: usize>(
+    plan: &Plan<L::Real, WIDTH>,
     pairs: &[[usize; 2]],
-    pass: InputGradient<L::Real, W>,
+    pass: InputGradient<L::Real, WIDTH>,
 ) {
     let (dim, units) = (plan.dim, plan.units());
     let InputGradient { hidden, attention, gradient, vectors, vector_gradients } = pass;
     let zero = [L::splat(L::Real::default()); UNITS];
     let groups = hidden.chunks_exact(PAIRS * units).zip(attention.chunks(PAIRS));
     for ((hidden, attention), pairs) in groups.zip(pairs.chunks(PAIRS)) {
-        let inputs: [&[Packet<L::Real, W>]; PAIRS] = array::from_fn(|pair| &hidden[pair * units..][..units]);
+        let inputs: [&[Packet<L::Real, WIDTH>]; PAIRS] = array::from_fn(|pair| &hidden[pair * units..][..units]);
         for (tile, weights) in plan.backward.chunks_exact(units).enumerate() {
-            let sums = sums::<W, L, PAIRS>(weights, inputs, zero);
+            let sums = sums::<WIDTH, L, PAIRS>(weights, inputs, zero);
             let start = tile * UNITS;
             for ((sums, attention), fields) in sums.into_iter().zip(attention).zip(pairs) {
                 let attention = L::load(attention);
@@ -142,30 +142,31 @@ fn input_gradient_of<const W: usize, L: Lanes<W>, const PAIRS: usize>(
 
 /// Adds the products of `products` and `hidden` over a group's pairs to `sums`, `[dim, units]`.
 #[inline(always)]
-pub(super) fn weight_gradient<const W: usize, L: Lanes<W>>(
-    plan: &Plan<L::Real, W>,
-    products: &[Packet<L::Real, W>],
-    hidden: &[Packet<L::Real, W>],
-    sums: &mut [Packet<L::Real, W>],
+pub(super) fn weight_gradient<const WIDTH: usize, L: Lanes<WIDTH>>(
+    plan: &Plan<L::Real, WIDTH>,
+    products: &[Packet<L::Real, WIDTH>],
+    hidden: &[Packet<L::Real, WIDTH>],
+    sums: &mut [Packet<L::Real, WIDTH>],
 ) {
     let mut start = 0;
     while start < plan.dim {
         let left = plan.dim - start;
         // Four are two and two: a tile of one would leave the processor waiting for its few sums.
         let most = if left == 4 { 2 } else { left }.min(L::TILE_ROWS / 2);
-        let dims = with_rows!(most, up to L::TILE_ROWS / 2, weight_tile::<W, L>(plan, start, products, hidden, sums));
+        let dims =
+            with_count!(most, up to L::TILE_ROWS / 2, weight_tile::<WIDTH, L>(plan, start, products, hidden, sums));
         start += dims;
     }
 }
 
 /// The sums of so many dims from `start`; returns their number.
 #[inline(always)]
-fn weight_tile<const W: usize, L: Lanes<W>, const DIMS: usize>(
-    plan: &Plan<L::Real, W>,
+fn weight_tile<const WIDTH: usize, L: Lanes<WIDTH>, const DIMS: usize>(
+    plan: &Plan<L::Real, WIDTH>,
     start: usize,
-    products: &[Packet<L::Real, W>],
-    hidden: &[Packet<L::Real, W>],
-    sums: &mut [Packet<L::Real, W>],
+    products: &[Packet<L::Real, WIDTH>],
+    hidden: &[Packet<L::Real, WIDTH>],
+    sums: &mut [Packet<L::Real, WIDTH>],
 ) -> usize {
     let (dim, units) = (plan.dim, plan.units());
     for unit in (0..units).step_by(UNITS) {
@@ -194,7 +195,9 @@ fn weight_tile<const W: usize, L: Lanes<W>, const DIMS: usize>(
 
 /// The first packets. A loop, because a closure's instructions would not be those of the function that it ends up in.
 #[inline(always)]
-pub(super) fn loads<const W: usize, L: Lanes<W>, const COUNT: usize>(packets: &[Packet<L::Real, W>]) -> [L; COUNT] {
+pub(super) fn loads<const WIDTH: usize, L: Lanes<WIDTH>, const COUNT: usize>(
+    packets: &[Packet<L::Real, WIDTH>],
+) -> [L; COUNT] {
     let mut loaded = [L::splat(L::Real::default()); COUNT];
     for (loaded, packet) in loaded.iter_mut().zip(&packets[..COUNT]) {
         *loaded = L::load(packet);
