@@ -3,8 +3,12 @@
 use super::{Form, Weights};
 use crate::layers::lanes::Real;
 
-/// About how many columns (rows of the batch times dims) one block has, so that it stays in the second cache.
+/// About how many columns (rows of the batch times dims) one block has at least, so that it stays in the second cache.
 const BLOCK_COLUMNS: usize = 256;
+
+/// About how many packets a block of a large batch has at most: with wide vectors adding up the lanes of weight gradients, once a
+/// block, would else take as long as every fifth product.
+const BLOCK_PACKETS: usize = 32;
 
 /// The most chunks that weight gradients are summed by. Fixed, so that sums don't depend on the number of threads.
 const CHUNKS: usize = 16;
@@ -40,7 +44,8 @@ impl<'a, T: Real, const WIDTH: usize> Plan<'a, T, WIDTH> {
         tile_rows: usize,
     ) -> Self {
         let &Weights { bias, layers, fields, .. } = weights;
-        let block_rows = (BLOCK_COLUMNS / dim).clamp(1, batch.max(1));
+        let columns = BLOCK_COLUMNS.max(BLOCK_PACKETS * WIDTH);
+        let block_rows = batch.div_ceil(CHUNKS).clamp(BLOCK_COLUMNS / dim, columns / dim).clamp(1, batch.max(1));
         // A cache line of 16 numbers more than needed: a stride of a power of two would send all fields to the same cache lines.
         let stride = packets::<WIDTH>(block_rows * dim) + 16_usize.div_ceil(WIDTH);
         // A merged sum holds product and residual; otherwise each needs registers of its own.
