@@ -245,6 +245,15 @@ pub(super) fn add_chunks<T: Real>(sums: &mut [T], length: usize) -> &[T] {
 pub(super) mod tests {
     use std::time::Instant;
 
+    /// Whether the work gives the same on one thread as on several.
+    pub(in crate::layers) fn assert_same_with_any_threads<R: PartialEq + Send>(work: impl Fn() -> R + Sync) {
+        let with = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(&work);
+        let expected = with(1);
+        for threads in [2, 3, 7] {
+            assert!(with(threads) == expected, "{threads} threads");
+        }
+    }
+
     /// Runs `count` works in turns on one thread and compares the shortest times.
     pub(in crate::layers) fn assert_last_is_slowest(count: usize, work: impl Fn(usize) + Sync) {
         const ROUNDS: usize = 10;

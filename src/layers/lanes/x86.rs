@@ -290,7 +290,7 @@ pub(super) mod tests {
             let sum = f32::from(width * (width + 1) / 2);
             match found {
                 Some(found) => {
-                    assert_eq!(found.map(f32::to_bits), [1.0, 2.0, 3.0, 4.0].map(|more| (sum + more).to_bits()))
+                    assert_eq!(found.map(f32::to_bits), [1.0, 2.0, 3.0, 4.0].map(|more| (sum + more).to_bits()));
                 }
                 None => eprintln!("skipped: this processor has no {name}"),
             }

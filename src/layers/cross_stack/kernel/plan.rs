@@ -6,8 +6,8 @@ use crate::layers::lanes::Real;
 /// About how many columns (rows of the batch times dims) one block has at least, so that it stays in the second cache.
 const BLOCK_COLUMNS: usize = 256;
 
-/// About how many packets a block of a large batch has at most: with wide vectors adding up the lanes of weight gradients, once a
-/// block, would else take as long as every fifth product.
+/// About how many packets a block of a large batch has at most. The lanes of weight gradients are added up once a block, which with
+/// sixteen of them was an eighth of the way back in blocks of half the size.
 const BLOCK_PACKETS: usize = 32;
 
 /// The most chunks that weight gradients are summed by. Fixed, so that sums don't depend on the number of threads.

@@ -2,7 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    layers::{lanes::tests::assert_last_is_slowest, pairwise::pairs},
+    layers::{
+        lanes::tests::{assert_last_is_slowest, assert_same_with_any_threads},
+        pairwise::pairs,
+    },
     seed::{mix, unit},
 };
 
@@ -200,16 +203,9 @@ fn this_processors_kernels_agree_with_the_portable_ones() {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
+    let case = Case::new([1030, 9, 16, 16]).narrow();
     for kernels in &all_kernels() {
-        let case = Case::new([1030, 9, 16, 16]).narrow();
-        let run = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| (case.forward(&**kernels), case.backward(&**kernels)))
-        };
-        let expected = run(1);
-        for threads in [2, 3, 7] {
-            assert!(run(threads) == expected, "{threads} threads");
-        }
+        assert_same_with_any_threads(|| (case.forward(&**kernels), case.backward(&**kernels)));
     }
 }
 
